@@ -1,0 +1,1 @@
+"""The shared kernel: environment, errors, frames, links, HTTP. Imports nothing of ours."""

@@ -1,0 +1,210 @@
+"""`Env` and `Disk` on the operating system: the only file that may use clocks, chance and threads.
+
+`append_synced` runs writev + fdatasync in the device's own thread, so that the event loop goes on
+gathering the next group while the disk works. Reads try the page cache first (RWF_NOWAIT) and use a
+thread only when the bytes must come from the device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from core.env import Buffer
+
+T = TypeVar("T")
+IOV_MAX = 1024
+NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
+
+class RealEnv:
+    """The operating system's clock, entropy and a small pool for blocking work."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="offload")
+
+    def wall_us(self) -> int:
+        """Microseconds since 1970."""
+        return time.time_ns() // 1000
+
+    def random_bytes(self, count: int) -> bytes:
+        """Entropy from the kernel."""
+        return os.urandom(count)
+
+    def random(self) -> float:
+        """Uniform in [0, 1)."""
+        return random.random()
+
+    async def offload(self, function: Callable[[], T]) -> T:
+        """Run in the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+
+    def quirk(self, name: str) -> bool:
+        """Production has no quirks."""
+        del name
+        return False
+
+
+def _write_all(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
+    """Write every buffer at `offset`, in as few system calls as the kernel allows."""
+    views = [memoryview(buffer) for buffer in buffers if len(buffer)]
+    position = 0
+    while position < len(views):
+        written = os.pwritev(fd, views[position : position + IOV_MAX], offset)
+        if written == 0:
+            raise OSError(errno.EIO, "the device accepted no bytes")
+        offset += written
+        while position < len(views) and written >= views[position].nbytes:
+            written -= views[position].nbytes
+            position += 1
+        if written:
+            views[position] = views[position][written:]
+
+
+class RealFile:
+    """An append-only file; one writer at a time."""
+
+    def __init__(self, path: Path, writer: ThreadPoolExecutor, reader: ThreadPoolExecutor) -> None:
+        new = not path.exists()
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if new:
+            sync_directory(path.parent)
+        self._size = os.fstat(self._fd).st_size
+        self._writer = writer
+        self._reader = reader
+
+    @property
+    def size(self) -> int:
+        """Bytes known to be in the file."""
+        return self._size
+
+    async def append_synced(self, buffers: Sequence[Buffer]) -> None:
+        """Append, then fdatasync, both in the writer thread."""
+        offset = self._size
+        total = sum(map(len, buffers))
+
+        def work() -> None:
+            _write_all(self._fd, buffers, offset)
+            os.fdatasync(self._fd)
+
+        await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        self._size = offset + total
+
+    def read_cached(self, offset: int, length: int) -> bytes | None:
+        """From the page cache only."""
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._fd, [buffer], offset, NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:  # a file system without NOWAIT: let the thread do it
+                return None
+            raise
+        if count == length:
+            return bytes(buffer) if length < 65536 else buffer  # type: ignore[return-value]
+        return None if offset + count < self._size else bytes(buffer[:count])
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """In the reader pool."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reader, self.read_now, offset, length)
+
+    def read_now(self, offset: int, length: int) -> bytes:
+        """Blocking read of up to `length` bytes."""
+        parts: list[bytes] = []
+        while length > 0:
+            part = os.pread(self._fd, length, offset)
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            length -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def truncate(self, length: int) -> None:
+        """Cut and sync."""
+        os.ftruncate(self._fd, length)
+        os.fsync(self._fd)
+        self._size = length
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class RealDisk:
+    """A directory of the host. `root` comes from the operator; all paths below it are ours."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sync")
+        self._reader = ThreadPoolExecutor(4, thread_name_prefix="read")
+
+    def make_directory(self, path: str) -> None:
+        """Create with parents, private to the owner."""
+        (self.root / path).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def list_directory(self, path: str) -> list[str]:
+        """Sorted entries."""
+        try:
+            return sorted(os.listdir(self.root / path))
+        except FileNotFoundError:
+            return []
+
+    def open_append(self, path: str) -> RealFile:
+        """Open or create."""
+        return RealFile(self.root / path, self._writer, self._reader)
+
+    def remove(self, path: str) -> None:
+        """Unlink."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / path).unlink()
+
+    def read_file(self, path: str) -> bytes | None:
+        """Whole file or None."""
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Atomic and durable replacement."""
+        write_durably(self.root / path, data)
+
+    def free_bytes(self) -> int:
+        """From statvfs."""
+        status = os.statvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+
+def sync_directory(path: Path) -> None:
+    """Make names created in or removed from `path` durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace `path` with `data`: temporary file, fsync, rename, fsync of the directory."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        _write_all(fd, [data], 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temporary.replace(path)
+    sync_directory(path.parent)
