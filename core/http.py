@@ -1,0 +1,601 @@
+"""HTTP/1.1 server engine: requests with streaming bodies in, responses out.
+
+Built on uvloop/asyncio protocols and llhttp (through httptools), because the object path needs three
+times what a general framework gives per core. It promises: strict framing (a request with both
+Content-Length and Transfer-Encoding, a bad chunk or a torn header is answered 400 and closed; RFC 9112
+section 6), back-pressure in both directions, `100 Continue` only when the handler wants the body, one
+request at a time per connection in order, and that a handler sees `BodyTruncated` when the client goes.
+It knows nothing of S3, Swift, names or users.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+
+from core import limits
+from core.errors import Refused
+
+log = logging.getLogger("ringstack.http")
+
+Headers = Sequence[tuple[str, str]]
+REASONS = {status.value: status.phrase for status in HTTPStatus}
+BODYLESS = frozenset({204, 304})
+
+
+class BodyTruncated(Refused):
+    """The client went away, stalled or broke its framing before the body was complete."""
+
+
+class Body:
+    """The request body as a stream of chunks with back-pressure. One reader."""
+
+    __slots__ = ("_chunks", "_connection", "_error", "_waiter", "buffered", "complete", "length")
+
+    def __init__(self, connection: HttpConnection | None, length: int | None) -> None:
+        self._connection = connection
+        self._chunks: collections.deque[bytes] = collections.deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: BodyTruncated | None = None
+        self.buffered = 0
+        self.complete = False
+        self.length = length  # Content-Length in bytes, or None when chunked
+
+    async def read(self) -> bytes:
+        """Return the next piece, `b""` at the end. Raises BodyTruncated."""
+        while not self._chunks:
+            if self.complete:
+                return b""
+            if self._error is not None:
+                raise self._error
+            if self._connection is not None:
+                self._connection.want_body()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(limits.BODY_TIMEOUT_S):
+                    await self._waiter
+            except TimeoutError:
+                self.fail("the client stopped sending the body")
+            finally:
+                self._waiter = None
+        chunk = self._chunks.popleft()
+        self.buffered -= len(chunk)
+        if self._connection is not None and self.buffered < limits.BODY_BUFFER_LOW_BYTES:
+            self._connection.resume_input()
+        return chunk
+
+    async def read_all(self, size_max: int) -> bytes:
+        """Whole body of at most `size_max` bytes; raises Refused("EntityTooLarge") beyond it."""
+        if self.length is not None and self.length > size_max:
+            raise Refused("EntityTooLarge", f"the body is larger than {size_max} bytes")
+        parts: list[bytes] = []
+        total = 0
+        while chunk := await self.read():
+            total += len(chunk)
+            if total > size_max:
+                raise Refused("EntityTooLarge", f"the body is larger than {size_max} bytes")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """All pieces in order."""
+        while chunk := await self.read():
+            yield chunk
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a piece from the parser."""
+        self._chunks.append(chunk)
+        self.buffered += len(chunk)
+        self._wake()
+
+    def finish(self) -> None:
+        """Mark the end."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, message: str) -> None:
+        """Break the stream; pieces already buffered are still read first."""
+        if not self.complete and self._error is None:
+            self._error = BodyTruncated("BodyTruncated", message)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Request:
+    """One request. `path` and `query` are the raw, still percent-encoded parts of the target.
+
+    `headers` maps lower-case names to values as bytes; repeated headers are joined with `, `.
+    `context` is filled on the way in (request id, identity, timings) and never from headers.
+    """
+
+    __slots__ = ("body", "context", "headers", "keep_alive", "method", "path", "peer", "query")
+
+    def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes]) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = Body(None, 0)
+        self.keep_alive = True
+        self.peer = ""
+        self.context: dict[str, Any] = {}
+
+    def header(self, name: str) -> str | None:
+        """Value of a header as text (UTF-8, else Latin-1), or None."""
+        value = self.headers.get(name.lower().encode("latin-1"))
+        return None if value is None else header_text(value)
+
+
+def header_text(value: bytes) -> str:
+    """Decode a header value: UTF-8 as today's clients send, Latin-1 as RFC 9110 once had it."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+class Response:
+    """An answer. `body` is bytes, or an async iterator of chunks.
+
+    With an iterator, `length` is its total size in bytes (sent as Content-Length) or None (chunked).
+    For HEAD, `length` gives the Content-Length to announce. `abort` after the head cuts the connection,
+    the only honest signal when a body cannot be completed.
+    """
+
+    __slots__ = ("body", "headers", "length", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers = (),
+        body: bytes | AsyncIterator[bytes] = b"",
+        *,
+        length: int | None = None,
+    ) -> None:
+        self.status = status
+        self.headers: list[tuple[str, str]] = list(headers)
+        self.body = body
+        self.length = length
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _DateCache:
+    """The Date header, formatted once a second."""
+
+    second = -1.0
+    line = b""
+
+    @classmethod
+    def get(cls, now: float) -> bytes:
+        if now - cls.second >= 1.0 or cls.second < 0:
+            cls.second = now
+            cls.line = b"\r\nDate: " + formatdate(usegmt=True).encode()
+        return cls.line
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client connection: parser callbacks on one side, a handler task on the other."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._queue: collections.deque[Request] = collections.deque()
+        self._incoming: Request | None = None  # its body is still arriving
+        self._task: asyncio.Task[None] | None = None
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._header_bytes = 0
+        self._header_count = 0
+        self._reading = True
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._continue_wanted: Request | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._ended = False
+        self._refusal: tuple[int, str] | None = None
+        self._peer = ""
+
+    # -- transport callbacks -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register and start the idle clock."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else "local"
+        self._transport.set_write_buffer_limits(high=1 << 20)
+        self._server.connections.add(self)
+        self._arm(limits.HEADER_TIMEOUT_S)
+        if len(self._server.connections) > limits.CONNECTIONS_MAX:
+            self._refuse(503, "too many connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the reader of a body, and whoever waits to write."""
+        del exc
+        self._closing = True
+        self._server.connections.discard(self)
+        self._disarm()
+        if self._incoming is not None:
+            self._incoming.body.fail("the client closed the connection")
+        self._queue.clear()
+        self._writable.set()
+        if self._task is not None and self._incoming is None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; anything it refuses ends the connection with 400."""
+        if self._closing or self._refusal is not None:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "protocol upgrade is not supported")
+        except httptools.HttpParserError as error:
+            if self._refusal is None:
+                self._refuse(400, f"malformed request: {error}")
+            else:
+                self._refuse(*self._refusal)
+        if self._must_pause():
+            self._pause()
+
+    def eof_received(self) -> bool:
+        """Half-close: a complete request is still answered."""
+        self._ended = True
+        if self._incoming is not None:
+            self._incoming.body.fail("the body ended early")
+        return self._task is not None
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        self._writable.set()
+
+    # -- parser callbacks ----------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Start collecting a request."""
+        self._url = b""
+        self._headers = {}
+        self._header_bytes = 0
+        self._header_count = 0
+        if self._task is None:
+            self._arm(limits.HEADER_TIMEOUT_S)
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the target (may come in pieces)."""
+        self._url += url
+        if len(self._url) > limits.URL_BYTES_MAX:
+            self._reject(414, "the request target is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect one header line."""
+        self._header_bytes += len(name) + len(value) + 4
+        self._header_count += 1
+        if (
+            self._header_bytes > limits.HEADER_BYTES_MAX
+            or self._header_count > limits.HEADER_COUNT_MAX
+        ):
+            self._reject(431, "the request headers are too large")
+        if b"\n" in value or b"\r" in value or b"\0" in value:
+            self._reject(400, "a header value holds a line break or NUL")
+        name = name.lower()
+        known = self._headers.get(name)
+        self._headers[name] = value if known is None else known + b", " + value
+
+    def on_headers_complete(self) -> None:
+        """Build the request and queue it for the handler."""
+        headers = self._headers
+        path, _, query = self._url.partition(b"?")
+        if not path.startswith(b"/"):
+            path = _path_of_absolute(path)
+        method: bytes = self._parser.get_method()
+        # llhttp has refused every byte of the target outside printable ASCII
+        request = Request(method.decode(), path.decode("ascii"), query.decode("ascii"), headers)
+        encoding = headers.get(b"transfer-encoding")
+        length = headers.get(b"content-length")
+        if encoding is not None and length is not None:
+            self._reject(400, "both Content-Length and Transfer-Encoding are given")
+        if encoding is not None and encoding.strip().lower() != b"chunked":
+            self._reject(501, "only the chunked transfer encoding is supported")
+        if length is not None and not length.isdigit():
+            self._reject(400, "Content-Length is not a number")
+        size = None if encoding is not None else int(length or b"0")
+        request.keep_alive = self._parser.should_keep_alive()
+        request.peer = self._peer
+        request.body = Body(self, size)
+        self._incoming = request
+        self._queue.append(request)
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            self._continue_wanted = request
+        self._disarm()
+        self._start_next()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a piece of body on."""
+        if self._incoming is not None:
+            self._incoming.body.feed(body)
+
+    def on_message_complete(self) -> None:
+        """The request's last byte has arrived."""
+        if self._incoming is not None:
+            self._incoming.body.finish()
+            self._incoming = None
+
+    # -- body flow -----------------------------------------------------------------------------
+
+    def want_body(self) -> None:
+        """The handler reads: send `100 Continue` if the client waits for it, and resume input."""
+        if self._continue_wanted is not None and self._transport is not None:
+            self._continue_wanted = None
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.resume_input()
+
+    def resume_input(self) -> None:
+        """Read from the socket again if it was paused."""
+        if not self._reading and not self._closing and not self._must_pause():
+            assert self._transport is not None
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _must_pause(self) -> bool:
+        if self._incoming is not None:
+            return self._incoming.body.buffered > limits.BODY_BUFFER_HIGH_BYTES
+        return len(self._queue) >= limits.PIPELINED_REQUESTS_MAX
+
+    def _pause(self) -> None:
+        if self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+
+    # -- handling ------------------------------------------------------------------------------
+
+    def _start_next(self) -> None:
+        if self._task is None and self._queue and not self._closing:
+            self._task = self._loop.create_task(self._serve(self._queue.popleft()))
+
+    async def _serve(self, request: Request) -> None:
+        keep = False
+        try:
+            response = await self._server.handler(request)
+            keep = await self._respond(request, response)
+            if keep:
+                keep = await self._drain(request)
+        except BodyTruncated:
+            keep = False
+        except (ConnectionError, asyncio.CancelledError):
+            keep = False
+        except Exception:
+            log.exception("request handler failed")
+            keep = False
+        finally:
+            self._task = None
+            self._after(keep=keep)
+
+    def _after(self, *, keep: bool) -> None:
+        if self._closing:
+            return
+        if not keep or self._server.draining or (self._ended and not self._queue):
+            self.close()
+            return
+        self._arm(limits.IDLE_TIMEOUT_S)
+        self._start_next()
+        self.resume_input()
+
+    async def _drain(self, request: Request) -> bool:
+        """Swallow what the handler did not read; False when the connection must close instead."""
+        body = request.body
+        if body.complete and not body.buffered:
+            return True
+        if self._continue_wanted is request:
+            self._continue_wanted = None
+            return False
+        left = limits.BODY_DRAIN_BYTES_MAX
+        if (body.length or 0) > left:
+            return False
+        while chunk := await body.read():
+            left -= len(chunk)
+            if left < 0:
+                return False
+        return True
+
+    async def _respond(self, request: Request, response: Response) -> bool:
+        if self._closing or self._transport is None:
+            await _close_body(response.body)
+            return False
+        body = response.body
+        keep = request.keep_alive and not self._server.draining
+        if self._continue_wanted is request or self._refusal is not None:
+            keep = False
+        lines = [b"HTTP/1.1 %d %s" % (response.status, reason(response.status))]
+        for name, value in response.headers:
+            lines.append(f"{name}: {value}".encode())
+        bodyless = response.status in BODYLESS or request.method == "HEAD"
+        chunked = False
+        if isinstance(body, bytes):
+            size: int | None = response.length if response.length is not None else len(body)
+        else:
+            size = response.length
+            chunked = size is None and not bodyless
+        if chunked:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif size is not None and response.status not in BODYLESS:
+            lines.append(b"Content-Length: %d" % size)
+        if not keep:
+            lines.append(b"Connection: close")
+        head = b"\r\n".join(lines) + _DateCache.get(self._loop.time()) + b"\r\n\r\n"
+        for line in lines:
+            if b"\n" in line or b"\r" in line:
+                raise Refused("BadHeader", "a response header holds a line break")
+        if isinstance(body, bytes):
+            self._transport.write(head if bodyless or not body else head + body)
+            if not self._writable.is_set():
+                await self._wait_writable()
+            return keep
+        self._transport.write(head)
+        if bodyless:
+            await _close_body(body)
+            return keep
+        return await self._stream(body, chunked=chunked, size=size) and keep
+
+    async def _stream(self, body: AsyncIterator[bytes], *, chunked: bool, size: int | None) -> bool:
+        """Send an iterator; a body that fails or ends short cuts the connection."""
+        sent = 0
+        transport = self._transport
+        assert transport is not None
+        try:
+            async for chunk in body:
+                if self._closing:
+                    return False
+                if not chunk:
+                    continue
+                sent += len(chunk)
+                if chunked:
+                    transport.writelines([b"%x\r\n" % len(chunk), chunk, b"\r\n"])
+                else:
+                    transport.write(chunk)
+                if not self._writable.is_set():
+                    await self._wait_writable()
+        except BaseException:
+            transport.abort()
+            raise
+        finally:
+            await _close_body(body)
+        if chunked:
+            transport.write(b"0\r\n\r\n")
+        elif size is not None and sent != size:
+            log.error("a response body ended after %d of %d bytes", sent, size)
+            transport.abort()
+            return False
+        return True
+
+    async def _wait_writable(self) -> None:
+        try:
+            async with asyncio.timeout(limits.BODY_TIMEOUT_S):
+                await self._writable.wait()
+        except TimeoutError:
+            assert self._transport is not None
+            self._transport.abort()
+            raise ConnectionResetError("the client stopped reading") from None
+
+    # -- refusal and end -----------------------------------------------------------------------
+
+    def _reject(self, status: int, message: str) -> None:
+        """Refuse from inside a parser callback: the parser stops at the exception."""
+        self._refusal = (status, message)
+        raise ValueError(message)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer an unparseable request and close; a handler at work keeps its answer."""
+        self._refusal = (status, message)
+        if self._incoming is not None:
+            self._incoming.body.fail(message)
+            self._incoming = None
+        if self._task is not None or self._queue:
+            self._queue.clear()
+            return
+        if self._transport is not None and not self._closing:
+            text = f"{message}\n".encode("ascii", "replace")
+            self._transport.write(
+                b"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+                b"Connection: close%s\r\n\r\n%s"
+                % (status, reason(status), len(text), _DateCache.get(self._loop.time()), text)
+            )
+        self.close()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = self._loop.call_later(seconds, self._expired)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expired(self) -> None:
+        self._timer = None
+        if self._task is None:
+            self.close()
+
+    def close(self) -> None:
+        """Close after what is written has been sent."""
+        self._closing = True
+        self._disarm()
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def busy(self) -> bool:
+        """A handler is at work."""
+        return self._task is not None
+
+
+class HttpServer:
+    """Listening sockets and their connections."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.connections: set[HttpConnection] = set()
+        self.draining = False
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen on host:port (0 = any free port) and return the port."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: HttpConnection(self), host, port, reuse_port=reuse_port or None, backlog=1024
+        )
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Stop listening, let running requests finish for `grace_s`, then close."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            if not connection.busy:
+                connection.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_s
+        while self.connections and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.close()
+
+
+def reason(status: int) -> bytes:
+    """Reason phrase of a status code."""
+    return REASONS.get(status, "Status").encode()
+
+
+async def _close_body(body: object) -> None:
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _path_of_absolute(target: bytes) -> bytes:
+    """Path of an absolute-form target (RFC 9112 section 3.2.2); `*` and others become `/`."""
+    if b"://" in target:
+        rest = target.split(b"://", 1)[1]
+        slash = rest.find(b"/")
+        return rest[slash:] if slash >= 0 else b"/"
+    return b"/"
+
