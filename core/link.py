@@ -1,0 +1,463 @@
+"""Pipelined frame connections: a server that dispatches calls, and a client link that makes them.
+
+Promises: both ends have proved the installation's key before the first frame is dispatched; frames
+arrive whole and in order; a lost connection fails every call in flight at once; large bodies are
+received into their own buffer without a join. A link reconnects by itself, and while a peer cannot be
+reached, calls to it fail immediately rather than queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import cast
+
+from core import frame as framing
+from core.env import Buffer, Env
+from core.errors import Corrupt
+from core.frame import HEADER_BYTES, Frame
+
+log = logging.getLogger("ringstack.link")
+
+BUFFER_BYTES = 128 * 1024
+WRITE_HIGH_BYTES = 8 * 1024 * 1024
+RECONNECT_S = (0.02, 0.05, 0.1, 0.25, 0.5)
+CONNECT_TIMEOUT_S = 3.0
+UNIX_PATH_BYTES_MAX = 100
+
+LOST = 255  # status of a reply that never came
+
+Reply = Callable[[Frame], None]
+
+
+class FrameProtocol(asyncio.BufferedProtocol):
+    """Cuts a byte stream into handshake messages and frames; subclasses say what they mean."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = 0
+        self._end = 0
+        self._large: bytearray | None = None
+        self._large_head: framing.FrameHead | None = None
+        self._large_end = 0
+        self._raw_bytes = 0  # length of the handshake message we wait for; 0 = frames
+        self.transport: asyncio.Transport | None = None
+        self._writable: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake writers; subclasses fail what is in flight."""
+        del exc
+        self.transport = None
+        self.resume_writing()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        del sizehint
+        if self._large is not None:
+            return memoryview(self._large)[self._large_end :]
+        if self._end == BUFFER_BYTES:
+            self._compact()
+        return self._view[self._end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Dispatch every complete message."""
+        if self._large is not None:
+            self._large_end += nbytes
+            if self._large_end == len(self._large):
+                self._finish_large()
+            return
+        self._end += nbytes
+        try:
+            self._parse()
+        except Corrupt as error:
+            log.warning("closing a connection: %s", error.message)
+            self.abort()
+
+    def _compact(self) -> None:
+        rest = self._end - self._start
+        self._buffer[:rest] = bytes(self._view[self._start : self._end])
+        self._start, self._end = 0, rest
+
+    def _parse(self) -> None:
+        while self.transport is not None:
+            available = self._end - self._start
+            if self._raw_bytes:
+                if available < self._raw_bytes:
+                    return
+                data = bytes(self._view[self._start : self._start + self._raw_bytes])
+                self._start += self._raw_bytes
+                self.raw_received(data)
+                continue
+            if available < HEADER_BYTES:
+                break
+            head = framing.decode_header(self._buffer, self._start)
+            total = head.head_bytes + head.body_bytes
+            first = self._start + HEADER_BYTES
+            if available - HEADER_BYTES >= total:
+                middle = first + head.head_bytes
+                self._start = first + total
+                self.frame_received(
+                    Frame(
+                        head.call,
+                        head.operation,
+                        head.status,
+                        head.device,
+                        head.epoch,
+                        bytes(self._view[first:middle]),
+                        bytes(self._view[middle : first + total]),
+                    )
+                )
+                continue
+            if total > BUFFER_BYTES // 2:
+                have = self._end - first
+                self._large = bytearray(total)
+                self._large[:have] = self._view[first : self._end]
+                self._large_head, self._large_end = head, have
+                self._start = self._end = 0
+            break
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._start > BUFFER_BYTES // 2:
+            self._compact()
+
+    def _finish_large(self) -> None:
+        assert self._large is not None
+        assert self._large_head is not None
+        head, view = self._large_head, memoryview(self._large)
+        self._large = self._large_head = None
+        self.frame_received(
+            Frame(
+                head.call,
+                head.operation,
+                head.status,
+                head.device,
+                head.epoch,
+                bytes(view[: head.head_bytes]),
+                view[head.head_bytes :],
+            )
+        )
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame; nothing happens when the connection is gone."""
+        if self.transport is None:
+            return
+        head = framing.encode_header(frame) + frame.head
+        if len(frame.body) < 16384:
+            self.transport.write(head + frame.body)
+        else:
+            self.transport.write(head)
+            self.transport.write(frame.body)
+
+    def pause_writing(self) -> None:
+        """The peer reads slower than we write."""
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """The peer caught up."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    async def writable(self) -> None:
+        """Wait until the send buffer is below its limit."""
+        while self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def raw_received(self, data: bytes) -> None:
+        """Take a handshake message."""
+        raise NotImplementedError
+
+    def frame_received(self, frame: Frame) -> None:
+        """Take a frame."""
+        raise NotImplementedError
+
+
+class ServerConnection(FrameProtocol):
+    """One authenticated client of a `FrameServer`."""
+
+    def __init__(self, server: FrameServer) -> None:
+        super().__init__()
+        self._server = server
+        self._nonce = server.env.random_bytes(framing.NONCE_BYTES)
+        self._raw_bytes = framing.PROOF_BYTES
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Challenge the client."""
+        super().connection_made(transport)
+        self._server.connections.add(self)
+        assert self.transport is not None
+        self.transport.write(framing.hello(self._nonce))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        super().connection_lost(exc)
+        self._server.connections.discard(self)
+
+    def raw_received(self, data: bytes) -> None:
+        """Verify the client's proof before anything else is read."""
+        answer = framing.check_client_proof(self._server.key, self._nonce, data)
+        if answer is None:
+            log.warning("refused a connection that does not know the installation's key")
+            self.abort()
+            return
+        self._raw_bytes = 0
+        assert self.transport is not None
+        self.transport.write(answer)
+
+    def frame_received(self, frame: Frame) -> None:
+        """Hand a call to the server's handler."""
+        self._server.handler(self, frame)
+
+    def reply(self, call: Frame, status: int, head: bytes = b"", body: Buffer = b"") -> None:
+        """Answer a call."""
+        self.send(
+            Frame(
+                call.call,
+                call.operation,
+                status,
+                call.device,
+                self._server.epoch,
+                head,
+                cast("bytes", body),
+            )
+        )
+
+
+FrameHandler = Callable[[ServerConnection, Frame], None]
+
+
+class FrameServer:
+    """Listens at one address for links. `handler` is called for each frame, in order, and must not block."""
+
+    def __init__(self, env: Env, key: bytes, handler: FrameHandler) -> None:
+        self.env = env
+        self.key = key
+        self.handler = handler
+        self.epoch = 0
+        self.connections: set[ServerConnection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, address: str) -> None:
+        """Listen at `unix:PATH` or `tcp:HOST:PORT`."""
+        loop = asyncio.get_running_loop()
+        kind, _, rest = address.partition(":")
+        if kind == "unix":
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(rest)
+            with short_path(rest) as path:
+                self._server = await loop.create_unix_server(
+                    lambda: ServerConnection(self), path, backlog=256
+                )
+        else:
+            host, _, port = rest.rpartition(":")
+            self._server = await loop.create_server(
+                lambda: ServerConnection(self), host, int(port), backlog=256
+            )
+
+    def close(self) -> None:
+        """Stop listening and cut all links."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.abort()
+
+
+@contextlib.contextmanager
+def short_path(path: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """Yield a name for a unix socket that fits sun_path (108 bytes), through /proc for deep directories."""
+    if len(path.encode()) <= UNIX_PATH_BYTES_MAX:
+        yield path
+        return
+    directory, name = os.path.split(path)
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
+
+
+class LinkConnection(FrameProtocol):
+    """The client end of one connection."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self._link = link
+        self._raw_bytes = framing.HELLO_BYTES
+        self._server_nonce = b""
+        self._client_nonce = link.env.random_bytes(framing.NONCE_BYTES)
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def raw_received(self, data: bytes) -> None:
+        """Answer the challenge, then verify the server's own proof."""
+        assert self.transport is not None
+        if not self._server_nonce:
+            self._server_nonce = framing.read_hello(data)
+            proof = framing.client_proof(self._link.key, self._server_nonce, self._client_nonce)
+            self._raw_bytes = framing.MAC_BYTES
+            self.transport.write(proof)
+            return
+        if not framing.check_server_proof(
+            self._link.key, self._server_nonce, self._client_nonce, data
+        ):
+            raise Corrupt("BadProof", "the server does not know the installation's key")
+        self._raw_bytes = 0
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def frame_received(self, frame: Frame) -> None:
+        """Complete a call."""
+        self._link.complete(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the handshake or every call in flight."""
+        super().connection_lost(exc)
+        if not self.ready.done():
+            self.ready.set_exception(ConnectionResetError("refused during the handshake"))
+            self.ready.exception()
+        self._link.lost(self)
+
+
+class Link:
+    """A self-healing client connection to one address.
+
+    `call` sends at once when connected and otherwise answers LOST; `reply` callbacks run in the event
+    loop, exactly once. `up` tells whether a call would be sent now.
+    """
+
+    def __init__(self, env: Env, address: str, key: bytes) -> None:
+        self.env = env
+        self.address = address
+        self.key = key
+        self.epoch = 0
+        self.peer_epoch = 0
+        self._connection: LinkConnection | None = None
+        self._pending: dict[int, Reply] = {}
+        self._next_call = 0
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def up(self) -> bool:
+        """Connected and proven."""
+        return self._connection is not None
+
+    def start(self) -> None:
+        """Begin (re)connecting in the background."""
+        if self._task is None and not self._closed and self._connection is None:
+            self._task = asyncio.get_running_loop().create_task(self._connect_forever())
+
+    async def wait_up(self, timeout_s: float) -> bool:
+        """Wait for a connection; False when it did not come in time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        self.start()
+        while not self.up and loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        return self.up
+
+    async def _connect_forever(self) -> None:
+        attempt = 0
+        try:
+            while not self._closed:
+                try:
+                    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                        connection = await self._connect()
+                        await connection.ready
+                except (OSError, TimeoutError, Corrupt):
+                    delay = RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)]
+                    attempt += 1
+                    await asyncio.sleep(delay * (0.75 + 0.5 * self.env.random()))
+                    continue
+                if connection.transport is not None:
+                    self._connection = connection
+                    return
+        finally:
+            self._task = None
+
+    async def _connect(self) -> LinkConnection:
+        loop = asyncio.get_running_loop()
+        kind, _, rest = self.address.partition(":")
+        if kind == "unix":
+            with short_path(rest) as path:
+                _, protocol = await loop.create_unix_connection(lambda: LinkConnection(self), path)
+        else:
+            host, _, port = rest.rpartition(":")
+            _, protocol = await loop.create_connection(
+                lambda: LinkConnection(self), host, int(port)
+            )
+        return protocol
+
+    def call(self, operation: int, device: int, head: bytes, body: Buffer, reply: Reply) -> int:
+        """Send a call; returns its number for `forget`. A dead link replies LOST at once."""
+        self._next_call = (self._next_call + 1) & 0xFFFFFFFF
+        number = self._next_call
+        if self._connection is None:
+            self.start()
+            reply(Frame(number, operation, LOST, device, 0, b"", b""))
+            return number
+        self._pending[number] = reply
+        frame = Frame(number, operation, 0, device, self.epoch, head, cast("bytes", body))
+        self._connection.send(frame)
+        return number
+
+    async def ask(self, operation: int, device: int, head: bytes, body: Buffer = b"") -> Frame:
+        """Make one call and wait for its reply, as long as it takes."""
+        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+
+        def done(frame: Frame) -> None:
+            if not future.done():
+                future.set_result(frame)
+
+        number = self.call(operation, device, head, body, done)
+        try:
+            return await future
+        finally:
+            self._pending.pop(number, None)
+
+    def forget(self, number: int) -> None:
+        """Drop interest in a call; a late reply is ignored."""
+        self._pending.pop(number, None)
+
+    async def writable(self) -> None:
+        """Wait until large sends may go on."""
+        if self._connection is not None:
+            await self._connection.writable()
+
+    def complete(self, frame: Frame) -> None:
+        """Deliver a reply."""
+        self.peer_epoch = max(self.peer_epoch, frame.epoch)
+        reply = self._pending.pop(frame.call, None)
+        if reply is not None:
+            reply(frame)
+
+    def lost(self, connection: LinkConnection) -> None:
+        """Fail what was in flight and reconnect."""
+        if self._connection is not connection:
+            return
+        self._connection = None
+        pending, self._pending = self._pending, {}
+        for number, reply in pending.items():
+            reply(Frame(number, 0, LOST, 0, 0, b"", b""))
+        self.start()
+
+    def close(self) -> None:
+        """Close for good."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._connection is not None:
+            self._connection.abort()
