@@ -1,0 +1,1 @@
+"""The storage node: append-only log, derived index, blobs and registers."""

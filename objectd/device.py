@@ -1,0 +1,399 @@
+"""One device: a log, the index derived from it, and the acceptor of its registers.
+
+`apply` is the single place where a record changes the index; it is used alike by live writes (after
+their group commit), by recovery (the log's tail after the last index commit) and by a rebuild (the whole
+log). It is idempotent and, for registers, independent of order: the highest ballot wins.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import msgspec
+import xxhash
+
+from core import limits
+from core.env import Buffer, Disk, Env
+from core.errors import Bug, Corrupt
+from core.stamp import ZERO
+from objectd import record as records
+from objectd import rows, wire
+from objectd.acceptor import Acceptor
+from objectd.index import Index
+from objectd.log import Log, Place, Scanned
+from objectd.record import BlobHead, RegisterHead
+from objectd.rows import BlobRow, RegisterRow, StatsRow
+
+IDENTITY = "device.json"
+_POSITION = struct.Struct(">IQ")
+POSITION_KEY = rows.META_TABLE + b"position"
+CEILING_KEY = rows.META_TABLE + b"ceiling"
+COUNTS_KEY = rows.META_TABLE + b"counts"
+FULL_RESERVE_BYTES = 64 * limits.MIB  # kept for tombstones, fences and compaction
+COMMIT_RECORDS = 2048
+STATS_CACHED_MAX = 50_000
+
+Answer = Callable[[int], None]
+
+
+class DeviceIdentity(msgspec.Struct, frozen=True):
+    """Who this device is; a file at its root, checked at every start."""
+
+    device: int
+    name: str
+    installation: str
+    part_power: int
+    seed: int
+
+
+class Device:
+    """The storage of one device. All methods run in the event loop and never wait for the disk."""
+
+    def __init__(self, env: Env, disk: Disk, index: Index, identity: DeviceIdentity) -> None:
+        self.env = env
+        self.disk = disk
+        self.index = index
+        self.identity = identity
+        self.log = Log(disk)
+        self._stats: dict[bytes, StatsRow] = {}
+        self._stats_dirty: set[bytes] = set()
+        self._segment_live: dict[int, int] = {}
+        self._segments_dirty: set[int] = set()
+        self._applied: tuple[int, int] | None = None
+        self._uncommitted = 0
+        self.blob_count = 0
+        self.register_count = 0
+        self._free_bytes = disk.free_bytes()
+        self._written_since_check = 0
+        self.recovered_records = 0
+        self._stored_ceiling_us = 0
+        self._recover()
+        self.acceptor = Acceptor(self._stored_ceiling_us)
+
+    # -- recovery ------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Bring the index up to the log: cut a torn tail, then replay what the index has not seen."""
+        for key, value in self.index.scan(rows.SEGMENT_TABLE, b"H"):
+            self._segment_live[int.from_bytes(key[1:], "big")] = int.from_bytes(value, "big")
+        counts = self.index.get(COUNTS_KEY)
+        if counts is not None:
+            self.blob_count, self.register_count = struct.unpack(">QQ", counts)
+        ceiling = self.index.get(CEILING_KEY)
+        self._stored_ceiling_us = int.from_bytes(ceiling or b"", "big")
+        stored = self.index.get(POSITION_KEY)
+        segment, offset = _POSITION.unpack(stored) if stored is not None else (0, 0)
+        if stored is not None and self.log.active < segment:
+            raise Corrupt("LogBehindIndex", "the log is shorter than its index: is it another disk?")
+        self.log.recover_tail(offset if segment == self.log.active else 0)
+        for number in self.log.segments:
+            if number < segment:
+                continue
+            for scanned in self.log.scan(number, offset if number == segment else 0):
+                self.replay(scanned)
+        self.commit_index()
+
+    def replay(self, scanned: Scanned) -> None:
+        """Apply one record found in the log."""
+        self.recovered_records += 1
+        body = b""
+        if scanned.header.kind == records.REGISTER:
+            head = records.decode_register_head(scanned.head)
+            wanted = head.summary_bytes + head.meta_bytes
+            file_offset = scanned.place.offset + scanned.place.length - scanned.header.body_bytes
+            body = self.log.read_record(Place(scanned.place.segment, file_offset, wanted))
+        self._applied = (scanned.place.segment, scanned.place.offset)
+        self.apply(scanned, body)
+        self._applied = None
+
+    # -- the single way into the index ---------------------------------------------------------
+
+    def apply(self, scanned: Scanned, body: bytes) -> None:
+        """Make the index reflect a durable record. For registers `body` begins with summary + meta."""
+        kind = scanned.header.kind
+        if kind == records.REGISTER:
+            self._apply_register(scanned, body)
+        elif kind == records.BLOB:
+            self._apply_blob(scanned)
+        elif kind == records.DROP:
+            self._apply_drop(scanned)
+        elif kind == records.FENCE:
+            self._apply_fence(scanned)
+        elif kind == records.CEILING:
+            ceiling_us = int.from_bytes(scanned.head, "big")
+            self._stored_ceiling_us = max(self._stored_ceiling_us, ceiling_us)
+        else:
+            raise Bug("UnknownRecord", f"record kind {kind}")
+        self._uncommitted += 1
+        if self._uncommitted >= COMMIT_RECORDS:
+            self.commit_index()
+
+    def _apply_register(self, scanned: Scanned, body: bytes) -> None:
+        head = records.decode_register_head(scanned.head)
+        range_id, name = scanned.key[: wire.RANGE_BYTES], scanned.key[wire.RANGE_BYTES :]
+        key = rows.register_key(range_id, name)
+        value = self.index.get(key)
+        old = None if value is None else rows.unpack_register(value)
+        if old is not None:
+            if old.ballot > head.ballot or (old.ballot == head.ballot and old.place == scanned.place):
+                return
+            self._account_segment(old.place, -1)
+            if old.expires_s:
+                self.index.delete(rows.expiry_key(old.expires_s, range_id, name))
+        else:
+            self.register_count += 1
+        end = head.summary_bytes + head.meta_bytes
+        keep_meta = head.meta_bytes <= rows.META_IN_ROW_BYTES_MAX
+        row = RegisterRow(
+            head.ballot,
+            head.flags,
+            head.size,
+            head.expires_s,
+            head.digest,
+            scanned.place,
+            head.summary_bytes,
+            head.meta_bytes,
+            scanned.header.body_bytes - end,
+            name if len(name) > rows.NAME_CUT_BYTES else b"",
+            body[: head.summary_bytes],
+            body[head.summary_bytes : end] if keep_meta else b"",
+        )
+        self.index.put(key, rows.pack_register(row))
+        if head.expires_s and head.flags & wire.LIVE:
+            self.index.put(rows.expiry_key(head.expires_s, range_id, name), b"")
+        self._account_segment(scanned.place, 1)
+        self._count_register(range_id, name, old, row)
+
+    def _count_register(
+        self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow
+    ) -> None:
+        stats = self.stats(range_id)
+        count, size, digest = stats.count, stats.size_bytes, int.from_bytes(stats.digest, "big")
+        if old is not None:
+            digest ^= int.from_bytes(rows.register_digest(name, old.ballot), "big")
+            if old.flags & wire.LIVE:
+                count -= 1
+                size -= old.size
+        digest ^= int.from_bytes(rows.register_digest(name, new.ballot), "big")
+        if new.flags & wire.LIVE:
+            count += 1
+            size += new.size
+        self._set_stats(
+            range_id,
+            StatsRow(
+                count, size, digest.to_bytes(16, "big"), max(stats.top, new.ballot), stats.stage
+            ),
+        )
+
+    def _apply_blob(self, scanned: Scanned) -> None:
+        key = rows.BLOB_TABLE + scanned.key
+        value = self.index.get(key)
+        if value is not None:
+            old = rows.unpack_blob(value)
+            if old.place == scanned.place:
+                return
+            self._account_segment(old.place, -1)
+        else:
+            self.blob_count += 1
+            self._fold_partition(scanned.key)
+        header = scanned.header
+        row = BlobRow(scanned.place, header.head_bytes, header.body_bytes, header.wall_us)
+        self.index.put(key, rows.pack_blob(row))
+        self._account_segment(scanned.place, 1)
+
+    def _apply_drop(self, scanned: Scanned) -> None:
+        for start in range(0, len(scanned.head), wire.BLOB_ID_BYTES):
+            blob = scanned.head[start : start + wire.BLOB_ID_BYTES]
+            prefix = rows.BLOB_TABLE + blob
+            for key, value in list(self.index.scan(prefix, prefix + b"\xff\xff")):
+                row = rows.unpack_blob(value)
+                if row.place < scanned.place:
+                    self._account_segment(row.place, -1)
+                    self.index.delete(key)
+                    self.blob_count -= 1
+                    self._fold_partition(key[1:])
+
+    def _apply_fence(self, scanned: Scanned) -> None:
+        stats = self.stats(scanned.key)
+        stage = int.from_bytes(scanned.head, "big")
+        self._set_stats(scanned.key, stats._replace(stage=max(stats.stage, stage)))
+
+    def _fold_partition(self, blob_fragment: bytes) -> None:
+        key = rows.partition_key(self.partition_of(blob_fragment[: wire.BLOB_ID_BYTES]))
+        digest = self.index.get(key) or bytes(16)
+        self.index.put(key, rows.fold(digest, rows.register_digest(blob_fragment, b"")))
+
+    def partition_of(self, placement_key: bytes) -> int:
+        """Ring partition of a blob id or range id."""
+        value: int = xxhash.xxh3_64_intdigest(placement_key, self.identity.seed)
+        return value >> (64 - self.identity.part_power)
+
+    def _account_segment(self, place: Place, sign: int) -> None:
+        live = self._segment_live.get(place.segment, 0) + sign * place.length
+        self._segment_live[place.segment] = live
+        self._segments_dirty.add(place.segment)
+
+    # -- statistics ----------------------------------------------------------------------------
+
+    def stats(self, range_id: bytes) -> StatsRow:
+        """Statistics and stage of a range."""
+        row = self._stats.get(range_id)
+        if row is None:
+            value = self.index.get(rows.stats_key(range_id))
+            row = StatsRow() if value is None else rows.unpack_stats(value)
+            self._stats[range_id] = row
+        return row
+
+    def _set_stats(self, range_id: bytes, row: StatsRow) -> None:
+        self._stats[range_id] = row
+        self._stats_dirty.add(range_id)
+
+    def segment_live(self, number: int) -> int:
+        """Bytes of a segment that the index still points to."""
+        return self._segment_live.get(number, 0)
+
+    def remove_segment(self, number: int) -> None:
+        """Delete a sealed segment to which the index no longer points."""
+        self._segment_live.pop(number, None)
+        self._segments_dirty.discard(number)
+        self.index.delete(rows.segment_key(number))
+        self.log.remove(number)
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of all living records."""
+        return sum(self._segment_live.values())
+
+    def commit_index(self) -> None:
+        """Let the index catch up with the log: everything applied so far, and how far that is."""
+        for range_id in sorted(self._stats_dirty):
+            self.index.put(rows.stats_key(range_id), rows.pack_stats(self._stats[range_id]))
+        self._stats_dirty.clear()
+        if len(self._stats) > STATS_CACHED_MAX:
+            self._stats.clear()
+        for number in sorted(self._segments_dirty):
+            live = self._segment_live[number]
+            self.index.put(rows.segment_key(number), live.to_bytes(8, "big"))
+        self._segments_dirty.clear()
+        self.index.put(COUNTS_KEY, struct.pack(">QQ", self.blob_count, self.register_count))
+        self.index.put(CEILING_KEY, self._stored_ceiling_us.to_bytes(8, "big"))
+        self.index.put(POSITION_KEY, _POSITION.pack(*self._applied_position()))
+        self.index.commit()
+        self._uncommitted = 0
+
+    def _applied_position(self) -> tuple[int, int]:
+        """Everything before this place is in the index.
+
+        Groups are applied in the loop turn that learns of their sync, so nothing durable is unapplied but
+        the record being applied right now and what follows it in its group.
+        """
+        return self._applied if self._applied is not None else self.log.position
+
+    @property
+    def uncommitted(self) -> int:
+        """Records applied since the last index commit."""
+        return self._uncommitted
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def room_for(self, byte_count: int) -> bool:
+        """False when writing this much would eat into the reserve."""
+        self._written_since_check += byte_count
+        if self._written_since_check > 16 * limits.MIB:
+            self._free_bytes = self.disk.free_bytes()
+            self._written_since_check = byte_count
+        return self._free_bytes - self._written_since_check > FULL_RESERVE_BYTES
+
+    def write(
+        self,
+        kind: int,
+        key: bytes,
+        head: bytes,
+        body: tuple[Buffer, ...],
+        done: Callable[[OSError | None], None],
+    ) -> None:
+        """Append a record, apply it once durable, then call `done`."""
+        body_bytes = sum(map(len, body))
+        wall_us = self.env.wall_us()
+        prefix = records.encode_prefix(kind, key, head, body_bytes, wall_us)
+
+        def appended(result: Place | OSError) -> None:
+            if isinstance(result, OSError):
+                done(result)
+                return
+            header = records.RecordHeader(kind, len(key), len(head), body_bytes, wall_us, b"")
+            self._applied = (result.segment, result.offset)
+            front = body[0] if body else b""
+            self.apply(Scanned(result, header, key, head), bytes(front) if kind == records.REGISTER else b"")
+            self._applied = None
+            done(None)
+
+        self.log.append(prefix, body, appended)
+
+    def write_register(
+        self, call: wire.Accept, body: Buffer, done: Callable[[OSError | None], None]
+    ) -> None:
+        """Make an accepted record durable."""
+        head = records.encode_head(
+            RegisterHead(
+                call.ballot,
+                call.flags,
+                call.size,
+                call.expires_s,
+                call.digest,
+                call.summary_bytes,
+                call.meta_bytes,
+            )
+        )
+        self.write(records.REGISTER, call.range_id + call.name, head, (body,), done)
+
+    def write_blob(
+        self, call: wire.PutBlob, body: Buffer, done: Callable[[OSError | None], None]
+    ) -> None:
+        """Make a blob durable."""
+        head = records.encode_head(BlobHead(call.owner, call.total, call.sums))
+        self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), done)
+
+    def write_ceiling(self, ceiling_us: int, done: Callable[[OSError | None], None]) -> None:
+        """Make a promise ceiling durable."""
+        self.write(records.CEILING, b"", ceiling_us.to_bytes(8, "big"), (), done)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def register(self, range_id: bytes, name: bytes) -> RegisterRow | None:
+        """Row of a register, or None when nothing is held."""
+        value = self.index.get(rows.register_key(range_id, name))
+        return None if value is None else rows.unpack_register(value)
+
+    def held_ballot(self, register_key: bytes) -> bytes:
+        """Ballot of what is held at a register key, ZERO when nothing is."""
+        value = self.index.get(register_key)
+        return ZERO if value is None else rows.peek_ballot(value)
+
+    def blob(self, blob: bytes, fragment: int) -> BlobRow | None:
+        """Row of a blob, or None."""
+        value = self.index.get(rows.blob_key(blob, fragment))
+        return None if value is None else rows.unpack_blob(value)
+
+    def status(self) -> wire.DeviceStatus:
+        """The device in numbers."""
+        self._free_bytes = self.disk.free_bytes()
+        self._written_since_check = 0
+        return wire.DeviceStatus(
+            self.identity.device,
+            self.identity.name,
+            self._free_bytes,
+            sum(map(self.log.segment_bytes, self.log.segments)),
+            self.live_bytes,
+            self.blob_count,
+            self.register_count,
+            len(self.log.segments),
+            self.log.failed is None,
+        )
+
+    def close(self, *, clean: bool) -> None:
+        """Commit the index and close everything."""
+        self.commit_index()
+        self.index.close(clean=clean)
+        self.log.close()

@@ -1,0 +1,111 @@
+"""The index in LMDB: the only importer of lmdb.
+
+One write transaction stays open between commits, so reads see every write without a second structure.
+Commits are not synced, because the log is the truth: killing the process loses nothing that was
+committed, but a power loss may tear the file. So an index is trusted only when it was closed cleanly
+(synced, marked) or when the kernel that wrote it still runs (same boot id); otherwise it is removed and
+rebuilt from the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from core.real import write_durably
+
+MAP_BYTES = 1 << 38  # address space only
+CLEAN = "clean"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class LmdbIndex:
+    """An LMDB environment in its own directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        boot = boot_id()
+        marker = path / CLEAN
+        if path.exists() and not _trusted(marker, boot):
+            shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_durably(marker, boot)
+        self._env: Any = lmdb.open(
+            str(path),
+            map_size=MAP_BYTES,
+            sync=False,
+            metasync=False,
+            lock=False,
+            readahead=False,
+            max_dbs=0,
+        )
+        self._txn: Any = self._env.begin(write=True)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value or None."""
+        value: bytes | None = self._txn.get(key)
+        return value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set."""
+        self._txn.put(key, value)
+
+    def delete(self, key: bytes) -> None:
+        """Remove."""
+        self._txn.delete(key)
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs in order."""
+        with self._txn.cursor() as cursor:
+            if not reverse:
+                if not cursor.set_range(start):
+                    return
+                for key, value in cursor.iternext():
+                    if key >= end:
+                        return
+                    yield key, value
+                return
+            if cursor.set_range(end):
+                if not cursor.prev():
+                    return
+            elif not cursor.last():
+                return
+            for key, value in cursor.iterprev():
+                if key < start:
+                    return
+                yield key, value
+
+    def commit(self) -> None:
+        """Hand everything to the kernel and begin again."""
+        self._txn.commit()
+        self._txn = self._env.begin(write=True)
+
+    def close(self, *, clean: bool) -> None:
+        """Commit; when clean, sync and say so."""
+        self._txn.commit()
+        if clean:
+            self._env.sync(True)
+            write_durably(self._path / CLEAN, b"clean")
+        self._env.close()
+
+
+def boot_id() -> bytes:
+    """Identity of the running kernel; empty when it cannot be known (then no index is trusted)."""
+    with contextlib.suppress(OSError):
+        return BOOT_ID.read_bytes().strip()
+    return b""
+
+
+def _trusted(marker: Path, boot: bytes) -> bool:
+    try:
+        written = marker.read_bytes()
+    except OSError:
+        return False
+    return written == b"clean" or (bool(boot) and written == boot)

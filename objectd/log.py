@@ -1,0 +1,235 @@
+"""The append-only log of a device: segments, group commit, scan.
+
+Promises: `append`'s callback runs only after the record is on stable storage (one fdatasync for all
+that waited together); a failed write answers every record of its group with the error and leaves
+nothing behind that recovery could take for a record that was acknowledged; records never move, only
+whole sealed segments go. The log is the truth; everything else can be rebuilt from `scan`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from core import limits
+from core.env import Buffer, Disk, File
+from core.errors import Corrupt
+from objectd import record as records
+from objectd.record import HEADER_BYTES, RecordHeader
+
+DIRECTORY = "log"
+SCAN_BYTES = 1024 * 1024
+
+
+class Place(NamedTuple):
+    """Where a record begins, and its length in bytes."""
+
+    segment: int
+    offset: int
+    length: int
+
+
+Done = Callable[[Place | OSError], None]
+
+
+class _Waiting(NamedTuple):
+    buffers: tuple[Buffer, ...]
+    length: int
+    done: Done
+
+
+class Scanned(NamedTuple):
+    """One record met by a scan."""
+
+    place: Place
+    header: RecordHeader
+    key: bytes
+    head: bytes
+
+
+def segment_path(number: int) -> str:
+    """Path of a segment below the device's directory."""
+    return f"{DIRECTORY}/{number:08d}.seg"
+
+
+class Log:
+    """Segments of one device, the last of which is being written."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._files: dict[int, File] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self.failed: OSError | None = None
+        disk.make_directory(DIRECTORY)
+        for name in disk.list_directory(DIRECTORY):
+            if name.endswith(".seg"):
+                self._files[int(name[:-4])] = disk.open_append(f"{DIRECTORY}/{name}")
+        if not self._files:
+            self._open(1)
+        self.active = max(self._files)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def append(self, prefix: bytes, body: tuple[Buffer, ...], done: Done) -> None:
+        """Queue a record; `done` gets its place once durable, or the error."""
+        if self.failed is not None:
+            done(self.failed)
+            return
+        length = len(prefix) + sum(map(len, body))
+        self._waiting.append(_Waiting((prefix, *body), length, done))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._commit_groups())
+
+    async def _commit_groups(self) -> None:
+        """Write groups until nothing waits; what arrives meanwhile forms the next group."""
+        try:
+            # one turn of the loop lets everything that is already received join the first group
+            await asyncio.sleep(0)
+            while self._waiting:
+                await self._commit(self._take_group())
+        finally:
+            self._task = None
+
+    def _take_group(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        total = 0
+        while self._waiting and len(group) < limits.GROUP_RECORDS_MAX:
+            total += self._waiting[0].length
+            if group and total > limits.GROUP_BYTES_MAX:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        file = self._files[self.active]
+        if file.size >= limits.SEGMENT_BYTES:
+            file = self._open(self.active + 1)
+        segment, offset = self.active, file.size
+        try:
+            await file.append_synced([part for waiting in group for part in waiting.buffers])
+        except OSError as error:
+            self._refuse(file, offset, group, error)
+            return
+        for waiting in group:
+            waiting.done(Place(segment, offset, waiting.length))
+            offset += waiting.length
+
+    def _refuse(self, file: File, offset: int, group: list[_Waiting], error: OSError) -> None:
+        """Take a failed group back. After anything but a full disk the device takes no more writes.
+
+        A failed sync may have lost pages that later syncs would not report, so it is never retried.
+        """
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            try:
+                file.truncate(offset)
+            except OSError as second:
+                self.failed = second
+        else:
+            self.failed = error
+        for waiting in group:
+            waiting.done(error)
+        if self.failed is not None:
+            while self._waiting:
+                self._waiting.popleft().done(self.failed)
+
+    def _open(self, number: int) -> File:
+        self._files[number] = self._disk.open_append(segment_path(number))
+        self.active = number
+        return self._files[number]
+
+    async def idle(self) -> None:
+        """Wait until everything queued has been written or refused."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def read_cached(self, segment: int, offset: int, length: int) -> bytes | None:
+        """Bytes of a segment if they are in memory. Raises Corrupt when the segment is gone."""
+        return self._file(segment).read_cached(offset, length)
+
+    async def read(self, segment: int, offset: int, length: int) -> bytes:
+        """Bytes of a segment. Raises Corrupt when the segment is gone."""
+        return await self._file(segment).read(offset, length)
+
+    def _file(self, segment: int) -> File:
+        file = self._files.get(segment)
+        if file is None:
+            raise Corrupt("NoSegment", f"segment {segment} is missing")
+        return file
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Segment and offset of the next record."""
+        return self.active, self._files[self.active].size
+
+    @property
+    def segments(self) -> list[int]:
+        """Numbers of all segments, oldest first."""
+        return sorted(self._files)
+
+    def segment_bytes(self, number: int) -> int:
+        """Length of a segment."""
+        return self._files[number].size
+
+    def remove(self, number: int) -> None:
+        """Delete a sealed segment whose living records have been written again."""
+        assert number != self.active, "the active segment cannot be removed"
+        self._files.pop(number).close()
+        self._disk.remove(segment_path(number))
+
+    # -- recovery ------------------------------------------------------------------------------
+
+    def recover_tail(self, offset: int = 0) -> None:
+        """Cut what follows the last whole record of the active segment.
+
+        Only bytes of the last, unacknowledged group can be torn: the next group is written after the
+        one before it was synced. Bodies are verified too, since a header may be whole and its body not.
+        """
+        file = self._files[self.active]
+        end = offset
+        for scanned in self.scan(self.active, offset, verify_bodies=True):
+            end = scanned.place.offset + scanned.place.length
+        if end < file.size:
+            file.truncate(end)
+
+    def scan(
+        self, segment: int, offset: int = 0, *, verify_bodies: bool = False
+    ) -> Iterator[Scanned]:
+        """Records of a segment in order, up to the first place that is no whole record."""
+        file = self._file(segment)
+        window = b""
+        window_start = offset
+        while offset < file.size:
+            relative = offset - window_start
+            if len(window) - relative < HEADER_BYTES + 4096:
+                window, window_start, relative = file.read_now(offset, SCAN_BYTES), offset, 0
+            try:
+                header = records.decode_header(window[relative : relative + HEADER_BYTES])
+                need = HEADER_BYTES + header.key_bytes + header.head_bytes
+                if len(window) - relative < need:
+                    window, window_start, relative = file.read_now(offset, need), offset, 0
+                key, head = records.check_prefix(window[relative : relative + need], header)
+            except Corrupt:
+                return
+            if offset + header.total > file.size:
+                return
+            if verify_bodies and header.body_bytes:
+                body = file.read_now(offset + need, header.body_bytes)
+                if not records.body_matches(header, head, body):
+                    return
+            yield Scanned(Place(segment, offset, header.total), header, key, head)
+            offset += header.total
+
+    def read_record(self, place: Place) -> bytes:
+        """A whole record, blocking: for compaction of a sealed segment."""
+        return self._file(place.segment).read_now(place.offset, place.length)
+
+    def close(self) -> None:
+        """Close every file."""
+        for file in self._files.values():
+            file.close()

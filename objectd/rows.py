@@ -1,0 +1,246 @@
+"""Keys and values of the index (docs/formats/index.md). Pure.
+
+The first byte of a key is its table:
+R range name -> register row     E expiry range name -> (empty), ordered by time
+B blob fragment -> blob row      S range -> statistics and stage
+P partition -> blob digest       G segment -> living bytes      M name -> device state
+
+LMDB keys end at 511 bytes and names may have 1,024, so a longer name is cut and its hash appended; rows
+whose keys share such a cut are put in order by their full names when they are listed.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import xxhash
+
+from core.stamp import ZERO
+from objectd.log import Place
+
+REGISTER_TABLE = b"R"
+EXPIRY_TABLE = b"E"
+BLOB_TABLE = b"B"
+STATS_TABLE = b"S"
+PARTITION_TABLE = b"P"
+SEGMENT_TABLE = b"G"
+META_TABLE = b"M"
+
+NAME_CUT_BYTES = 440  # keeps E keys (1 + 8 + 16 + cut + 1 + 16) below LMDB's 511
+CUT_MARK = b"\xff"  # never part of UTF-8, so cut keys sort after every name they begin with
+META_IN_ROW_BYTES_MAX = 2048
+
+# ballot, flags, size, expires_s, digest, segment, offset, length, name, summary, meta, inline bytes
+_REGISTER = struct.Struct(">16sBQQ16sIQIHHII")
+_BLOB = struct.Struct(">IQIIIQ")
+_STATS = struct.Struct(">QQ16s16sI")
+
+
+class RegisterRow(NamedTuple):
+    """What the index keeps of a register. `meta` is empty when it is only in the log."""
+
+    ballot: bytes
+    flags: int
+    size: int
+    expires_s: int
+    digest: bytes
+    place: Place
+    summary_bytes: int
+    meta_bytes: int
+    inline_bytes: int
+    name: bytes  # only of cut names, else empty
+    summary: bytes
+    meta: bytes
+
+    @property
+    def body_offset(self) -> int:
+        """Where summary + meta + inline begin in the segment."""
+        return (
+            self.place.offset
+            + self.place.length
+            - self.summary_bytes
+            - self.meta_bytes
+            - self.inline_bytes
+        )
+
+
+class BlobRow(NamedTuple):
+    """What the index keeps of a blob: its record, its body and the length of its head."""
+
+    place: Place
+    head_bytes: int
+    body_bytes: int
+    wall_us: int
+
+
+class StatsRow(NamedTuple):
+    """Statistics and stage of a range."""
+
+    count: int = 0
+    size_bytes: int = 0
+    digest: bytes = bytes(16)
+    top: bytes = ZERO
+    stage: int = 0
+
+
+def name_key(name: bytes) -> bytes:
+    """A name as it stands in keys."""
+    if len(name) <= NAME_CUT_BYTES:
+        return name
+    return name[:NAME_CUT_BYTES] + CUT_MARK + xxhash.xxh3_128_digest(name)
+
+
+def register_key(range_id: bytes, name: bytes) -> bytes:
+    """Key of a register; also its identity inside the acceptor."""
+    return REGISTER_TABLE + range_id + name_key(name)
+
+
+def expiry_key(expires_s: int, range_id: bytes, name: bytes) -> bytes:
+    """Key of an expiry."""
+    return EXPIRY_TABLE + expires_s.to_bytes(8, "big") + range_id + name_key(name)
+
+
+def blob_key(blob: bytes, fragment: int) -> bytes:
+    """Key of a blob or fragment."""
+    return BLOB_TABLE + blob + bytes((fragment,))
+
+
+def stats_key(range_id: bytes) -> bytes:
+    """Key of a range's statistics."""
+    return STATS_TABLE + range_id
+
+
+def segment_key(number: int) -> bytes:
+    """Key of a segment's living bytes."""
+    return SEGMENT_TABLE + number.to_bytes(4, "big")
+
+
+def partition_key(partition: int) -> bytes:
+    """Key of a partition's blob digest."""
+    return PARTITION_TABLE + partition.to_bytes(4, "big")
+
+
+def pack_register(row: RegisterRow) -> bytes:
+    """Value of a register row."""
+    return (
+        _REGISTER.pack(
+            row.ballot,
+            row.flags,
+            row.size,
+            row.expires_s,
+            row.digest,
+            row.place.segment,
+            row.place.offset,
+            row.place.length,
+            len(row.name),
+            row.summary_bytes,
+            row.meta_bytes,
+            row.inline_bytes,
+        )
+        + row.name
+        + row.summary
+        + row.meta
+    )
+
+
+def unpack_register(value: bytes) -> RegisterRow:
+    """The whole row."""
+    (
+        ballot,
+        flags,
+        size,
+        expires_s,
+        digest,
+        segment,
+        offset,
+        length,
+        name_bytes,
+        summary_bytes,
+        meta_bytes,
+        inline_bytes,
+    ) = _REGISTER.unpack_from(value)
+    start = _REGISTER.size + name_bytes
+    middle = start + summary_bytes
+    return RegisterRow(
+        ballot,
+        flags,
+        size,
+        expires_s,
+        digest,
+        Place(segment, offset, length),
+        summary_bytes,
+        meta_bytes,
+        inline_bytes,
+        value[_REGISTER.size : start],
+        value[start:middle],
+        value[middle:],
+    )
+
+
+def peek_ballot(value: bytes) -> bytes:
+    """Ballot of a packed row, without unpacking the rest."""
+    return value[:16]
+
+
+def peek_flags(value: bytes) -> int:
+    """Flags of a packed row."""
+    return value[16]
+
+
+_NAME_AT = struct.calcsize(">16sBQQ16sIQI")
+_LENGTHS = struct.Struct(">HH")
+
+
+def peek_name(value: bytes) -> bytes:
+    """Full name of a cut row, else empty."""
+    (name_bytes, _) = _LENGTHS.unpack_from(value, _NAME_AT)
+    return value[_REGISTER.size : _REGISTER.size + name_bytes]
+
+
+def peek_summary(value: bytes) -> bytes:
+    """Summary of a packed row."""
+    name_bytes, summary_bytes = _LENGTHS.unpack_from(value, _NAME_AT)
+    start = _REGISTER.size + name_bytes
+    return value[start : start + summary_bytes]
+
+
+def pack_blob(row: BlobRow) -> bytes:
+    """Value of a blob row."""
+    return _BLOB.pack(
+        row.place.segment,
+        row.place.offset,
+        row.place.length,
+        row.head_bytes,
+        row.body_bytes,
+        row.wall_us,
+    )
+
+
+def unpack_blob(value: bytes) -> BlobRow:
+    """The row."""
+    segment, offset, length, head_bytes, body_bytes, wall_us = _BLOB.unpack(value)
+    return BlobRow(Place(segment, offset, length), head_bytes, body_bytes, wall_us)
+
+
+def pack_stats(row: StatsRow) -> bytes:
+    """Value of a statistics row."""
+    return _STATS.pack(*row)
+
+
+def unpack_stats(value: bytes) -> StatsRow:
+    """The row."""
+    return StatsRow(*_STATS.unpack(value))
+
+
+def fold(digest: bytes, *others: bytes) -> bytes:
+    """XOR of 16-byte digests: order does not matter, and adding twice removes."""
+    total = int.from_bytes(digest, "big")
+    for other in others:
+        total ^= int.from_bytes(other, "big")
+    return total.to_bytes(16, "big")
+
+
+def register_digest(name: bytes, ballot: bytes) -> bytes:
+    """What one register adds to its range's digest."""
+    return xxhash.xxh3_128_digest(name + ballot)

@@ -1,0 +1,257 @@
+"""Messages between the store client and objectd, and their codec. Pure.
+
+The only file of `objectd` that others may import. Heads are msgpack arrays; bodies are raw bytes.
+A register travels as three byte strings joined in the body: `summary` (what a listing shows), `meta`
+(the whole record) and `inline` (a small object's bytes); the head carries their lengths and one
+xxh3-128 digest over all three, made by whoever wrote them and verified at every border.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import xxhash
+
+from core.stamp import ZERO
+
+# operations
+PREPARE = 1
+ACCEPT = 2
+READ = 3
+FENCE = 4
+LIST = 5
+STATS = 6
+EXPIRED = 7
+PUT_BLOB = 10
+GET_BLOB = 11
+DROP_BLOBS = 12
+STATUS = 20
+DIGESTS = 21
+
+# statuses of replies
+OK = 0
+REFUSED = 1  # a higher ballot is promised or held; head = Refusal
+STALE = 2  # the range is fenced at a later stage; head = Refusal (ballot of that stage)
+ABSENT = 3  # no such blob
+FULL = 4  # no room
+CORRUPT = 5  # the bytes here do not verify; use another copy
+FAILED = 6  # the device failed or is read-only
+BAD = 7  # the call itself is malformed
+
+# record flags
+LIVE = 1  # counts and lists; without it the record is a tombstone
+
+# how much of a register a call wants back
+WANT_BALLOT = 0
+WANT_META = 1
+WANT_ALL = 2
+
+RANGE_BYTES = 16
+BLOB_ID_BYTES = 16
+
+
+class Prepare(msgspec.Struct, array_like=True, frozen=True):
+    """Promise `ballot` for a register, and tell what is held."""
+
+    range_id: bytes
+    name: bytes
+    ballot: bytes
+    want: int
+
+
+class Held(msgspec.Struct, array_like=True, frozen=True):
+    """What a replica holds. An absent register has ballot ZERO. Body: summary + meta + inline as wanted."""
+
+    ballot: bytes = ZERO
+    flags: int = 0
+    size: int = 0
+    expires_s: int = 0
+    digest: bytes = b""
+    summary_bytes: int = 0
+    meta_bytes: int = 0
+    inline_bytes: int = 0
+
+
+class Accept(msgspec.Struct, array_like=True, frozen=True):
+    """Store a record at `ballot`. Body: summary + meta + inline."""
+
+    range_id: bytes
+    name: bytes
+    ballot: bytes
+    flags: int
+    size: int
+    expires_s: int
+    digest: bytes
+    summary_bytes: int
+    meta_bytes: int
+
+
+class Refusal(msgspec.Struct, array_like=True, frozen=True):
+    """The ballot that stands in the way: promised, held, or the floor after a restart."""
+
+    ballot: bytes
+
+
+class Read(msgspec.Struct, array_like=True, frozen=True):
+    """Read a register at a stage."""
+
+    range_id: bytes
+    name: bytes
+    stage: int
+    want: int
+
+
+class Fence(msgspec.Struct, array_like=True, frozen=True):
+    """Refuse everything below `stage` in this range from now on, durably."""
+
+    range_id: bytes
+    stage: int
+
+
+class ListCall(msgspec.Struct, array_like=True, frozen=True):
+    """Names of a range in byte order. Bounds are exclusive; empty means none.
+
+    `digest_only`: answer with the digest of the page, to confirm another replica's.
+    `dead`: tombstones too (to merge replicas that differ); then `delimiter` must be empty.
+    """
+
+    range_id: bytes
+    stage: int
+    prefix: bytes
+    delimiter: bytes
+    marker: bytes
+    end_marker: bytes
+    limit: int
+    reverse: bool
+    digest_only: bool = False
+    dead: bool = False
+
+
+class Row(msgspec.Struct, array_like=True, frozen=True):
+    """One name. A common prefix has `witness` set: the first live name under it, whose ballot this is."""
+
+    name: str
+    ballot: bytes
+    flags: int
+    summary: msgspec.Raw
+    witness: str = ""
+
+
+class Page(msgspec.Struct, array_like=True, frozen=True):
+    """Rows in order of travel, whether more follow, and the digest of (name, ballot) of all rows."""
+
+    rows: list[Row]
+    truncated: bool
+    digest: bytes
+
+
+class StatsCall(msgspec.Struct, array_like=True, frozen=True):
+    """Statistics of ranges."""
+
+    range_ids: list[bytes]
+
+
+class RangeStats(msgspec.Struct, array_like=True, frozen=True):
+    """Live registers and their sizes; `digest` (16 bytes) folds every (name, ballot) held."""
+
+    count: int
+    size_bytes: int
+    digest: bytes
+    top: bytes
+
+
+class ExpiredCall(msgspec.Struct, array_like=True, frozen=True):
+    """Registers whose expiry lies before `before_s`."""
+
+    before_s: int
+    limit: int
+
+
+class ExpiredRow(msgspec.Struct, array_like=True, frozen=True):
+    """One of them; `stage` is the range's."""
+
+    range_id: bytes
+    name: bytes
+    ballot: bytes
+    stage: int
+
+
+class PutBlob(msgspec.Struct, array_like=True, frozen=True):
+    """Store a blob (or one fragment of it). `sums`: xxh3-128 of each 64 KiB block of the body, joined.
+
+    `owner` is the index range the blob was written for; `total` the length of the whole stripe.
+    """
+
+    blob: bytes
+    fragment: int
+    owner: bytes
+    total: int
+    sums: bytes
+
+
+class GetBlob(msgspec.Struct, array_like=True, frozen=True):
+    """Read bytes of a blob; the answer is widened to whole blocks."""
+
+    blob: bytes
+    fragment: int
+    start: int
+    length: int
+
+
+class BlobBytes(msgspec.Struct, array_like=True, frozen=True):
+    """Where the returned bytes begin, the blob's length here, the stripe's total, and their blocks' sums."""
+
+    start: int
+    size: int
+    total: int
+    sums: bytes
+
+
+class DropBlobs(msgspec.Struct, array_like=True, frozen=True):
+    """Forget these blobs (all fragments of them held here)."""
+
+    blobs: list[bytes]
+
+
+class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
+    """One device in numbers (bytes and counts)."""
+
+    device: int
+    path: str
+    free_bytes: int
+    log_bytes: int
+    live_bytes: int
+    blob_count: int
+    register_count: int
+    segments: int
+    writable: bool
+
+
+def digest_of(*parts: bytes | memoryview) -> bytes:
+    """xxh3-128 over the parts in order, 16 bytes."""
+    if len(parts) == 1:
+        return xxhash.xxh3_128_digest(parts[0])
+    state = xxhash.xxh3_128()
+    for part in parts:
+        state.update(part)
+    return state.digest()
+
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_prepare = msgspec.msgpack.Decoder(Prepare).decode
+decode_held = msgspec.msgpack.Decoder(Held).decode
+decode_accept = msgspec.msgpack.Decoder(Accept).decode
+decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
+decode_read = msgspec.msgpack.Decoder(Read).decode
+decode_fence = msgspec.msgpack.Decoder(Fence).decode
+decode_list = msgspec.msgpack.Decoder(ListCall).decode
+decode_page = msgspec.msgpack.Decoder(Page).decode
+decode_stats_call = msgspec.msgpack.Decoder(StatsCall).decode
+decode_stats = msgspec.msgpack.Decoder(list[RangeStats]).decode
+decode_expired_call = msgspec.msgpack.Decoder(ExpiredCall).decode
+decode_expired = msgspec.msgpack.Decoder(list[ExpiredRow]).decode
+decode_put_blob = msgspec.msgpack.Decoder(PutBlob).decode
+decode_get_blob = msgspec.msgpack.Decoder(GetBlob).decode
+decode_blob_bytes = msgspec.msgpack.Decoder(BlobBytes).decode
+decode_drop = msgspec.msgpack.Decoder(DropBlobs).decode
+decode_status = msgspec.msgpack.Decoder(list[DeviceStatus]).decode
