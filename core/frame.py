@@ -1,6 +1,6 @@
 """Frames between our own processes, and the handshake that opens a connection. Pure.
 
-A frame is a fixed 20-byte header, a head (msgpack) and a body (raw bytes). The handshake proves, both
+A frame is a fixed 24-byte header, a head (msgpack) and a body (raw bytes). The handshake proves, both
 ways, knowledge of the installation's key: the server sends a nonce; the client answers with its own
 nonce and a MAC over both; the server answers with its MAC. The roles are part of what is MACed, so
 neither message can be replayed as the other, and fresh nonces make old ones worthless.
@@ -16,8 +16,8 @@ from typing import NamedTuple
 from core import limits
 from core.errors import Corrupt
 
-# head length, body length, call number, ring epoch, operation, status, device
-HEADER = struct.Struct("<IIIIBBH")
+# head length, body length, call number, ring epoch, device, operation, status
+HEADER = struct.Struct("<IIIIIBBxx")
 HEADER_BYTES = HEADER.size
 NONCE_BYTES = 32
 MAC_BYTES = 32
@@ -45,9 +45,9 @@ class FrameHead(NamedTuple):
     body_bytes: int
     call: int
     epoch: int
+    device: int
     operation: int
     status: int
-    device: int
 
 
 def encode_header(frame: Frame) -> bytes:
@@ -57,9 +57,9 @@ def encode_header(frame: Frame) -> bytes:
         len(frame.body),
         frame.call,
         frame.epoch,
+        frame.device,
         frame.operation,
         frame.status,
-        frame.device,
     )
 
 

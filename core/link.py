@@ -24,6 +24,7 @@ log = logging.getLogger("ringstack.link")
 
 BUFFER_BYTES = 128 * 1024
 WRITE_HIGH_BYTES = 8 * 1024 * 1024
+CLOGGED_BYTES = 32 * 1024 * 1024
 RECONNECT_S = (0.02, 0.05, 0.1, 0.25, 0.5)
 CONNECT_TIMEOUT_S = 3.0
 UNIX_PATH_BYTES_MAX = 100
@@ -166,6 +167,15 @@ class FrameProtocol(asyncio.BufferedProtocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+
+    @property
+    def clogged(self) -> bool:
+        """More waits to be sent than a healthy peer leaves; new small calls are refused at once."""
+        return (
+            self._writable is not None
+            and self.transport is not None
+            and self.transport.get_write_buffer_size() > CLOGGED_BYTES
+        )
 
     async def writable(self) -> None:
         """Wait until the send buffer is below its limit."""
@@ -405,7 +415,7 @@ class Link:
         """Send a call; returns its number for `forget`. A dead link replies LOST at once."""
         self._next_call = (self._next_call + 1) & 0xFFFFFFFF
         number = self._next_call
-        if self._connection is None:
+        if self._connection is None or self._connection.clogged:
             self.start()
             reply(Frame(number, operation, LOST, device, 0, b"", b""))
             return number

@@ -1,0 +1,125 @@
+"""Decisions of a CASPaxos proposer and of a quorum reader. Pure.
+
+Each function judges the answers of one round; `proxy/store/registers.py` performs the rounds. The rules,
+and what breaks when one is left out, are in ARCHITECTURE.md and were checked by an executable model:
+- only a majority of granted prepares may lead to an accept, built on the highest ballot among them;
+- an answer that rests on a record (a failed condition, a read) needs that record on a majority;
+- "I hold something newer" never counts as a yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from core.frame import Frame
+from core.stamp import ZERO, stage_of
+from objectd import wire
+
+
+class Seen(NamedTuple):
+    """What a majority of replicas hold: the record of the highest ballot among their answers.
+
+    `confirmed`: a majority hold exactly this record. `complete`: `body` has what was asked for.
+    """
+
+    held: wire.Held
+    body: bytes | memoryview
+    confirmed: bool
+    complete: bool
+
+
+class Blocked(NamedTuple):
+    """No majority. `above`: the next ballot must be higher than this. `lost`: replicas that did not answer."""
+
+    above: bytes
+    lost: int
+    full: bool
+
+
+class Fenced(NamedTuple):
+    """Some replica has seen a later stage of this range."""
+
+    stage: int
+
+
+def majority_of(count: int) -> int:
+    """Strict majority."""
+    return count // 2 + 1
+
+
+def granted(replies: Mapping[int, Frame]) -> int:
+    """Answers that are a yes."""
+    return sum(frame.status == wire.OK for frame in replies.values())
+
+
+def fenced(replies: Mapping[int, Frame]) -> Fenced | None:
+    """The latest stage that refused us, or None."""
+    stages = [
+        stage_of(wire.decode_refusal(frame.head).ballot)
+        for frame in replies.values()
+        if frame.status == wire.STALE
+    ]
+    return Fenced(max(stages)) if stages else None
+
+
+def blocked(replies: Mapping[int, Frame], count: int) -> Blocked:
+    """Why there was no majority."""
+    above = ZERO
+    lost = count - len(replies)
+    full = False
+    for frame in replies.values():
+        if frame.status == wire.REFUSED:
+            above = max(above, wire.decode_refusal(frame.head).ballot)
+        elif frame.status == wire.FULL:
+            full = True
+        elif frame.status != wire.OK:
+            lost += 1
+    return Blocked(above, lost, full)
+
+
+def judge_held(
+    replies: Mapping[int, Frame], count: int, wants: Mapping[int, int]
+) -> Seen | Blocked | Fenced:
+    """Judge the answers to prepares or reads of `count` replicas, asked for `wants` each."""
+    stale = fenced(replies)
+    if stale is not None:
+        return stale
+    if granted(replies) < majority_of(count):
+        return blocked(replies, count)
+    best: wire.Held | None = None
+    body: bytes | memoryview = b""
+    complete = False
+    same = 0
+    for position, frame in replies.items():
+        if frame.status != wire.OK:
+            continue
+        held = wire.decode_held(frame.head)
+        if best is None or held.ballot > best.ballot:
+            best, body, complete, same = held, b"", False, 0
+        if held.ballot == best.ballot:
+            same += 1
+            if not complete and _carries(held, wants.get(position, wire.WANT_BALLOT)):
+                body, complete = frame.body, True
+    assert best is not None
+    return Seen(best, body, same >= majority_of(count), complete)
+
+
+def _carries(held: wire.Held, want: int) -> bool:
+    """The answer to `want` includes everything the asker can need."""
+    return held.ballot == ZERO or want != wire.WANT_BALLOT
+
+
+def read_is_settled(
+    replies: Mapping[int, Frame], count: int, wants: Mapping[int, int]
+) -> bool:
+    """A read may stop here: a majority hold the same highest record and its body has come."""
+    if granted(replies) < majority_of(count):
+        return False
+    judged = judge_held(replies, count, wants)
+    return isinstance(judged, Seen) and judged.confirmed and judged.complete
+
+
+def committed(replies: Mapping[int, Frame], count: int) -> bool:
+    """A majority stored the accept."""
+    return granted(replies) >= majority_of(count)

@@ -1,0 +1,117 @@
+"""One round of a protocol: the same call to several replicas, until enough have answered.
+
+A round asks the replicas in `first`, and the others when one of those fails or when `hedge_s` has
+passed. It ends when `enough` says so, when everyone has answered, or at its timeout; what came until
+then is returned. Late answers are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from core.env import Buffer
+from core.frame import Frame
+from objectd import wire
+from proxy.store.cluster import Target
+
+Replies = dict[int, Frame]
+Enough = Callable[[Replies], bool]
+
+
+class Round:
+    """State of one round. `replies` maps the replica's position to its answer."""
+
+    __slots__ = (
+        "_calls",
+        "_enough",
+        "_future",
+        "_loop",
+        "_message",
+        "_targets",
+        "_timers",
+        "_unasked",
+        "replies",
+    )
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        operation: int,
+        heads: Callable[[int], bytes],
+        *,
+        body: Buffer = b"",
+        enough: Enough,
+    ) -> None:
+        self._targets = targets
+        self._message = (operation, heads, body)
+        self._enough = enough
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+        self._calls: list[tuple[Target, int]] = []
+        self._timers: list[asyncio.TimerHandle] = []
+        self._unasked: list[int] = []
+        self.replies: Replies = {}
+
+    async def run(
+        self, *, first: Sequence[int] | None = None, hedge_s: float = 0.05, timeout_s: float
+    ) -> Replies:
+        """Run the round and return the answers that came in time, by position."""
+        everyone = range(len(self._targets))
+        asked = list(everyone) if first is None else list(first)
+        self._unasked = [position for position in everyone if position not in asked]
+        self._timers.append(self._loop.call_later(timeout_s, self._finish))
+        if self._unasked:
+            self._timers.append(self._loop.call_later(hedge_s, self._ask_rest))
+        for position in asked:
+            self._ask(position)
+        try:
+            if not self._future.done():
+                await self._future
+        finally:
+            for timer in self._timers:
+                timer.cancel()
+            for target, number in self._calls:
+                target.link.forget(number)
+        return self.replies
+
+    def _ask(self, position: int) -> None:
+        operation, heads, body = self._message
+        target = self._targets[position]
+
+        def reply(frame: Frame) -> None:
+            self._answered(position, frame)
+
+        number = target.link.call(operation, target.device, heads(position), body, reply)
+        self._calls.append((target, number))
+
+    def _ask_rest(self) -> None:
+        unasked, self._unasked = self._unasked, []
+        for position in unasked:
+            self._ask(position)
+
+    def _answered(self, position: int, frame: Frame) -> None:
+        if self._future.done():
+            return
+        self.replies[position] = frame
+        if self._enough(self.replies):
+            self._finish()
+            return
+        if frame.status != wire.OK and self._unasked:
+            self._ask_rest()
+        if len(self.replies) == len(self._targets):
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+def preferred(targets: Sequence[Target], count: int, turn: int) -> list[int]:
+    """Positions to ask first: connected replicas, starting at `turn` so that load spreads."""
+    total = len(targets)
+    order = [(turn + step) % total for step in range(total)]
+    up = [position for position in order if targets[position].link.up]
+    if len(up) >= count:
+        return up[:count]
+    return (up + [position for position in order if position not in up])[:count]
