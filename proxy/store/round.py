@@ -97,8 +97,10 @@ class Round:
         if self._enough(self.replies):
             self._finish()
             return
-        if frame.status != wire.OK and self._unasked:
+        asked_all_answered = len(self.replies) + len(self._unasked) == len(self._targets)
+        if self._unasked and (frame.status != wire.OK or asked_all_answered):
             self._ask_rest()
+            return
         if len(self.replies) == len(self._targets):
             self._finish()
 
