@@ -1,0 +1,123 @@
+"""Who may do what: log-in at /auth/v1.0, tokens, and the rights of owners and ACLs.
+
+A caller is known only by a verified token. The owner of an account may do everything in it, an
+administrator everything in any account named `AUTH_...`; others need the container's ACL. A request
+without a token that is refused gets 401, one with a token 403. Log-in answers an unknown user and a
+wrong key alike, in the same time.
+"""
+
+from __future__ import annotations
+
+from core.errors import NotFound, Refused
+from core.http import Request, Response
+from core.token import Claims, TokenDesk, same_secret
+from proxy.identity import Identity, RootCredentials
+from proxy.swift import acl
+from proxy.swift.call import Call, Site
+from proxy.swift.errors import HTML, SwiftError, status_page
+from proxy.swift.names import quoted
+
+TOKEN_LIFE_S = 86_400
+ACCOUNT_PREFIX = "AUTH_"
+READS = frozenset({"GET", "HEAD"})
+LOGIN_PATHS = ("/auth/v1.0", "/auth/v1")
+
+
+def unauthorized(account: str) -> SwiftError:
+    """401 with the challenge that names the account."""
+    realm = quoted(account) or "unknown"
+    return SwiftError(401, headers=[("Www-Authenticate", f'Swift realm="{realm}"')])
+
+
+class Authority:
+    """Logs in, verifies tokens and decides."""
+
+    def __init__(self, site: Site, credentials: RootCredentials) -> None:
+        self._site = site
+        self._credentials = credentials
+        self._desk = TokenDesk(credentials.token_key)
+
+    # -- log-in --------------------------------------------------------------------------------
+
+    def login(self, request: Request) -> Response:
+        """`GET /auth/v1.0` (Swift TempAuth): headers with the token and the storage URL."""
+        if request.method != "GET":
+            return status_page(405, [("Allow", "GET")])
+        user = request.header("x-auth-user") or request.header("x-storage-user") or ""
+        key = request.header("x-auth-key") or request.header("x-storage-pass") or ""
+        right_user = same_secret(user, self._credentials.user)
+        right_key = same_secret(key, self._credentials.key)
+        if not (right_user and right_key):
+            raise unauthorized("unknown")
+        identity = self._credentials.identity
+        expires_s = self._site.env.wall_us() // 1_000_000 + TOKEN_LIFE_S
+        claims = Claims(identity.user, identity.account, identity.admin, expires_s)
+        token = self._desk.issue(claims)
+        host = request.header("host") or "localhost"
+        url = f"{self._site.scheme}://{host}/v1/{quoted(identity.account)}"
+        return Response(
+            200,
+            [
+                HTML,
+                ("X-Storage-Url", url),
+                ("X-Auth-Token", token),
+                ("X-Storage-Token", token),
+                ("X-Auth-Token-Expires", str(TOKEN_LIFE_S)),
+            ],
+        )
+
+    # -- identity ------------------------------------------------------------------------------
+
+    def identify(self, call: Call) -> None:
+        """Set the caller of a request from its token; a token that does not hold is 401."""
+        headers = call.headers
+        raw = headers.get(b"x-auth-token") or headers.get(b"x-storage-token")
+        if raw is None:
+            return
+        try:
+            claims = self._desk.verify(raw.decode("latin-1"), call.now_us // 1_000_000)
+        except Refused:
+            raise unauthorized(call.account) from None
+        call.identity = Identity(claims.user, claims.account, claims.admin)
+        call.owner = owns(call.identity, call.account)
+
+
+def owns(identity: Identity, account: str) -> bool:
+    """The caller may do everything in the account."""
+    return identity.account == account or (
+        identity.admin and account.startswith(ACCOUNT_PREFIX) and account != ACCOUNT_PREFIX
+    )
+
+
+def denied(call: Call) -> SwiftError:
+    """403 for a known caller, 401 for an unknown one."""
+    return SwiftError(403) if call.identity is not None else unauthorized(call.account)
+
+
+async def authorise(call: Call) -> None:
+    """Let the request of a Call pass, or raise SwiftError 401 or 403."""
+    if call.owner or call.preauthorised:
+        return
+    write = call.method not in READS
+    if not call.container or (write and not call.name):
+        raise denied(call)
+    await authorise_in(call, call.account, call.container, write=write, listing=not call.name)
+
+
+async def authorise_in(
+    call: Call, account: str, container: str, *, write: bool, listing: bool = False
+) -> None:
+    """Let the caller touch a container that another part of the request names (a copy's other end).
+
+    Raises SwiftError 401 or 403; whether a container exists is not told to strangers.
+    """
+    if call.identity is not None and owns(call.identity, account):
+        return
+    try:
+        info = await call.store.get_container(account, container)
+    except NotFound:
+        raise denied(call) from None
+    granted = info.record.attributes.get("swift:write" if write else "swift:read")
+    referer = call.header(b"referer") or ""
+    if not acl.permits(granted, call.identity, referer=referer, listing=listing):
+        raise denied(call)

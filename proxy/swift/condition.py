@@ -1,0 +1,90 @@
+"""Conditional requests: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since. Pure.
+
+Follows RFC 9110 section 13.2.2: an entity-tag condition overrides the date condition of its kind. Tags
+compare without quotes, as Swift's own answers carry both forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.swift.errors import SwiftError
+from proxy.swift.timestamp import ceil_s, parse_http_date
+
+CONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+
+
+def plain_etag(etag: str) -> str:
+    """An entity tag without weakness mark and quotes."""
+    etag = etag.strip().removeprefix("W/")
+    if len(etag) > 1 and etag[0] == '"' == etag[-1]:
+        return etag[1:-1]
+    return etag
+
+
+def tags_of(value: bytes) -> frozenset[str]:
+    """Entity tags of a condition header."""
+    items = value.decode("latin-1").split(",")
+    return frozenset(plain_etag(item) for item in items if item.strip())
+
+
+def matches(value: bytes, etags: tuple[str, ...]) -> bool:
+    """The condition header names one of the tags, or `*`."""
+    tags = tags_of(value)
+    return "*" in tags or any(etag in tags for etag in etags)
+
+
+def _date(headers: Mapping[bytes, bytes], name: bytes) -> int | None:
+    value = headers.get(name)
+    return None if value is None else parse_http_date(value.decode("latin-1"))
+
+
+def read_status(
+    headers: Mapping[bytes, bytes], etags: tuple[str, ...], modified_us: int
+) -> int | None:
+    """304 or 412 when the conditions of a GET or HEAD do not hold, else None.
+
+    `etags`: every tag under which the object may be known (a large object has two).
+    """
+    if_match = headers.get(b"if-match")
+    if if_match is not None:
+        if not matches(if_match, etags):
+            return 412
+    else:
+        since = _date(headers, b"if-unmodified-since")
+        if since is not None and ceil_s(modified_us) > since:
+            return 412
+    if_none_match = headers.get(b"if-none-match")
+    if if_none_match is not None:
+        return 304 if matches(if_none_match, etags) else None
+    since = _date(headers, b"if-modified-since")
+    return 304 if since is not None and ceil_s(modified_us) <= since else None
+
+
+def has_conditions(headers: Mapping[bytes, bytes]) -> bool:
+    """Cheap test before the rest."""
+    return (
+        b"if-none-match" in headers
+        or b"if-match" in headers
+        or b"if-modified-since" in headers
+        or b"if-unmodified-since" in headers
+    )
+
+
+def range_applies(headers: Mapping[bytes, bytes], etags: tuple[str, ...], modified_us: int) -> bool:
+    """Whether If-Range lets Range count (RFC 9110 section 13.1.5)."""
+    value = headers.get(b"if-range")
+    if value is None:
+        return True
+    text = value.decode("latin-1").strip()
+    date = None if '"' in text else parse_http_date(text)
+    if date is not None:
+        return date == ceil_s(modified_us)
+    return plain_etag(text) in etags
+
+
+def refuse_put_tags(headers: Mapping[bytes, bytes]) -> None:
+    """On PUT, If-None-Match knows only `*` (Swift API): anything else is 400."""
+    value = headers.get(b"if-none-match")
+    if value is not None and "*" not in tags_of(value):
+        raise SwiftError(400, "If-None-Match only supports *")

@@ -1,0 +1,135 @@
+"""Containers: creation, listing of objects, metadata, ACLs, deletion.
+
+Features that change what a container means and are not built (versioning, synchronisation) are refused
+with 501 rather than stored and ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.errors import Conflict, Refused
+from core.http import Response
+from proxy.store.record import ContainerInfo, ListQuery, ObjectRow
+from proxy.swift import accept, acl, listing, metadata
+from proxy.swift.call import Call
+from proxy.swift.errors import HTML, SwiftError
+from proxy.swift.names import check_container
+from proxy.swift.path_listing import list_path
+from proxy.swift.query import list_query
+from proxy.swift.timestamp import http_date, x_timestamp
+
+READ = "swift:read"
+WRITE = "swift:write"
+REFUSED_HEADERS = {
+    b"x-versions-location": "Object versioning is not implemented.",
+    b"x-history-location": "Object versioning is not implemented.",
+    b"x-versions-enabled": "Object versioning is not implemented.",
+    b"x-container-sync-to": "Container synchronisation is not implemented.",
+    b"x-container-sync-key": "Container synchronisation is not implemented.",
+}
+
+
+async def get(call: Call) -> Response:
+    """GET and HEAD: statistics as headers, objects as the body."""
+    content_type = accept.listing_type(call.params, call.header(b"accept"))
+    query = list_query(call.params)
+    info = await call.store.get_container(call.account, call.container)
+    headers = container_headers(call, info)
+    headers.append(("Content-Type", f"{content_type}; charset=utf-8"))
+    if "format" not in call.params:
+        headers.append(("Vary", "Accept"))
+    if call.method == "HEAD":
+        return Response(204, headers)
+    entries = listing.object_entries(await _rows(call, query))
+    body = listing.render("container", call.container, entries, content_type)
+    return Response(200 if body else 204, headers, body)
+
+
+async def _rows(call: Call, query: ListQuery) -> list[ObjectRow]:
+    if "path" in call.params:
+        return await list_path(call, call.params["path"], query)
+    page = await call.store.list_objects(call.account, call.container, query)
+    return page.rows
+
+
+def container_headers(call: Call, info: ContainerInfo) -> list[tuple[str, str]]:
+    """Statistics, policy and metadata; ACLs and secrets only for the owner."""
+    record = info.record
+    headers = [
+        ("X-Container-Object-Count", str(info.object_count)),
+        ("X-Container-Bytes-Used", str(info.bytes_used)),
+        ("X-Timestamp", x_timestamp(record.created_us)),
+        ("X-Put-Timestamp", x_timestamp(record.modified_us)),
+        ("Last-Modified", http_date(record.modified_us)),
+        ("X-Storage-Policy", call.site.policy_name(record.policy)),
+        ("Accept-Ranges", "bytes"),
+    ]
+    headers += metadata.meta_headers("container", record.attributes)
+    if not call.owner:
+        secret = "x-container-meta-temp-url-key"  # noqa: S105 - a header's name
+        return [(n, v) for n, v in headers if not n.lower().startswith(secret)]
+    for name, key in (("X-Container-Read", READ), ("X-Container-Write", WRITE)):
+        if key in record.attributes:
+            headers.append((name, record.attributes[key]))
+    return headers
+
+
+def change_of(headers: Mapping[bytes, bytes]) -> dict[str, str | None]:
+    """Attribute change of a container PUT or POST; SwiftError 400 or 501."""
+    for name, message in REFUSED_HEADERS.items():
+        if headers.get(name):
+            raise SwiftError(501, message)
+    change = metadata.merge_change("container", headers)
+    metadata.check_quota(headers.get(b"x-container-meta-quota-bytes", b""))
+    metadata.check_quota(headers.get(b"x-container-meta-quota-count", b""), "Invalid count quota.")
+    for name, key in ((b"x-container-read", READ), (b"x-container-write", WRITE)):
+        removal = name.replace(b"x-", b"x-remove-", 1)
+        if name in headers:
+            try:
+                cleaned = acl.clean(metadata.text_of(headers[name]), write=key == WRITE)
+            except ValueError as error:
+                raise SwiftError(400, str(error), html=True) from None
+            change[key] = cleaned or None
+        elif removal in headers:
+            change[key] = None
+    return change
+
+
+async def put(call: Call) -> Response:
+    """PUT creates (201) or updates (202)."""
+    check_container(call.container)
+    change = change_of(call.headers)
+    policy = call.header(b"x-storage-policy")
+    try:
+        new = await call.store.create_container(
+            call.account, call.container, policy=policy or None, change=change
+        )
+    except Conflict:
+        info = await call.store.get_container(call.account, call.container)
+        existing = call.site.policy_name(info.record.policy)
+        raise SwiftError(
+            409,
+            f"Storage Policy specified does not match the existing one {existing!r}",
+            html=True,
+        ) from None
+    except Refused as error:
+        if error.code != "NoSuchPolicy":
+            raise
+        raise SwiftError(400, f"Invalid X-Storage-Policy '{policy}'") from None
+    return Response(201 if new else 202, [HTML])
+
+
+async def post(call: Call) -> Response:
+    """POST merges metadata."""
+    change = change_of(call.headers)
+    info = await call.store.get_container(call.account, call.container)
+    metadata.check_merged(info.record.attributes, change)
+    await call.store.update_container(call.account, call.container, change)
+    return Response(204, [HTML])
+
+
+async def delete(call: Call) -> Response:
+    """DELETE of an empty container."""
+    await call.store.delete_container(call.account, call.container)
+    return Response(204, [HTML])

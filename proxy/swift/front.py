@@ -1,0 +1,109 @@
+"""The Swift dialect's door: every request enters here and every answer leaves here.
+
+It names the transaction, parses the path, finds out who asks and whether they may, picks the handler,
+and turns every error of ours into Swift's form. Nothing a client sends in internal headers
+(`X-Backend-*` and their kin) is ever read, so there is nothing to strip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from core.env import Env
+from core.errors import RingstackError
+from core.http import Request, Response
+from proxy.identity import RootCredentials
+from proxy.store.port import Store
+from proxy.swift import account, container, info
+from proxy.swift import object as objects
+from proxy.swift.auth import LOGIN_PATHS, Authority, authorise
+from proxy.swift.call import Call, Site
+from proxy.swift.errors import HTML, TEXT, SwiftError, response_of, status_page
+from proxy.swift.names import parse_path
+from proxy.swift.query import parse_query
+
+Handler = Callable[[Call], Awaitable[Response]]
+VERSION = "0.1.0"
+
+ACCOUNT: dict[str, Handler] = {
+    "GET": account.get,
+    "HEAD": account.get,
+    "POST": account.post,
+    "PUT": account.not_allowed,
+    "DELETE": account.not_allowed,
+}
+CONTAINER: dict[str, Handler] = {
+    "GET": container.get,
+    "HEAD": container.get,
+    "PUT": container.put,
+    "POST": container.post,
+    "DELETE": container.delete,
+}
+OBJECT: dict[str, Handler] = {
+    "GET": objects.get,
+    "HEAD": objects.get,
+    "PUT": objects.put,
+    "POST": objects.post,
+    "DELETE": objects.delete,
+}
+
+
+class SwiftFront:
+    """Answers the paths /v1/..., /auth/..., /info and /healthcheck."""
+
+    def __init__(
+        self, store: Store, env: Env, credentials: RootCredentials, *, scheme: str = "http"
+    ) -> None:
+        self._site = Site(store, env, scheme=scheme)
+        self._authority = Authority(self._site, credentials)
+        self._info = msgspec.json.encode(info.capabilities(store.policies, VERSION))
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request; never raises but for a client or connection that went away."""
+        try:
+            response = await self._route(request)
+        except RingstackError as error:
+            response = response_of(error)
+        transaction = request.context.get("id") or self._transaction()
+        headers = response.headers
+        headers.append(("X-Trans-Id", transaction))
+        headers.append(("X-Openstack-Request-Id", transaction))
+        return response
+
+    def _transaction(self) -> str:
+        env = self._site.env
+        return f"tx{env.random_bytes(11).hex()[:21]}-{env.wall_us() // 1_000_000:010x}"
+
+    async def _route(self, request: Request) -> Response:
+        path = request.path
+        if path.startswith(("/v1/", "/v1.0/")):
+            return await self._storage(request)
+        if path in LOGIN_PATHS or path.rstrip("/") in LOGIN_PATHS:
+            return self._authority.login(request)
+        if path == "/info":
+            return self._about(request)
+        if path == "/healthcheck":
+            return Response(200, [TEXT], b"OK")
+        if path in {"/v1", "/v1.0"}:
+            raise SwiftError(412, "Bad URL", html=True)
+        raise SwiftError(404)
+
+    async def _storage(self, request: Request) -> Response:
+        call = Call(self._site, request, parse_path(request.path), parse_query(request.query))
+        self._authority.identify(call)
+        table = OBJECT if call.name else CONTAINER if call.container else ACCOUNT
+        handler = table.get(request.method)
+        if not call.owner:
+            await authorise(call)
+        if handler is None:
+            raise SwiftError(405, headers=[("Allow", ", ".join(table))])
+        return await handler(call)
+
+    def _about(self, request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(200, [HTML, ("Allow", "HEAD, GET, OPTIONS")])
+        if request.method not in {"GET", "HEAD"}:
+            return status_page(405, [("Allow", "HEAD, GET, OPTIONS")])
+        return Response(200, [("Content-Type", "application/json; charset=UTF-8")], self._info)
