@@ -99,15 +99,21 @@ def judge_held(
             best, body, complete, same = held, b"", False, 0
         if held.ballot == best.ballot:
             same += 1
-            if not complete and _carries(held, wants.get(position, wire.WANT_BALLOT)):
+            if not complete and _carries(frame, held, wants.get(position, wire.WANT_BALLOT)):
                 body, complete = frame.body, True
     assert best is not None
     return Seen(best, body, same >= majority_of(count), complete)
 
 
-def _carries(held: wire.Held, want: int) -> bool:
-    """The answer to `want` includes everything the asker can need."""
-    return held.ballot == ZERO or want != wire.WANT_BALLOT
+def _carries(frame: Frame, held: wire.Held, want: int) -> bool:
+    """The answer has everything that was asked for, and its bytes verify."""
+    if held.ballot == ZERO:
+        return True
+    front = held.summary_bytes + held.meta_bytes
+    whole = front + held.inline_bytes
+    if want == wire.WANT_BALLOT or len(frame.body) not in {front, whole}:
+        return False
+    return len(frame.body) < whole or wire.digest_of(frame.body) == held.digest
 
 
 def read_is_settled(
