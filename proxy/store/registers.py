@@ -334,12 +334,12 @@ def _fenced_at(judged: Fenced, attempt: _Attempt) -> Unavailable:
 
 def _give_up(outcome: Blocked, attempt: _Attempt, waited_s: float) -> None:
     """Raise when a blocked mutation must not be tried again."""
+    if outcome.full:
+        raise Full("InsufficientStorage", "the devices of this name have no room left")
     if attempt.sent:
         if waited_s > limits.MUTATION_DEADLINE_S - ROUND_TIMEOUT_S:
             raise UnknownOutcome("UnknownOutcome", "the change may or may not take effect")
         return
-    if outcome.full:
-        raise Full("InsufficientStorage", "the devices of this name have no room left")
     if waited_s > limits.MUTATION_DEADLINE_S or (outcome.lost and waited_s > NO_MAJORITY_S):
         raise Unavailable("NoMajority", "no majority of the index replicas answers")
 
