@@ -1,0 +1,1 @@
+"""Placement: devices, policies, immutable numbered ring epochs, and the builder that makes the next one."""

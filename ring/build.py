@@ -1,0 +1,180 @@
+"""The builder: (wanted state, previous epoch) to next epoch and the list of moves. Pure.
+
+Promises, for each table:
+- a partition's replicas are on distinct devices, as far apart as possible (region, zone, node);
+- when nothing is pending, every device holds its share rounded down or up;
+- at most one replica of a partition moves per epoch; `pending` counts the partitions that want more;
+- as few replicas move as the change needs, and a removed or weightless device is emptied, no other;
+- equal input gives byte-identical output.
+
+numpy is imported here and in the modules marked so, and nowhere else in the product: building is
+array work over millions of replicas, but idle servers and the data path must not pay its memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import Refused
+from ring.chance import Chance
+from ring.deal import deal
+from ring.device import Device, check_devices
+from ring.draft import Draft
+from ring.epoch import Epoch
+from ring.exchange import Exchange
+from ring.grid import Grid, Table, lay_out
+from ring.moves import Moves, moves_between
+from ring.settle import settle
+from ring.step import take_step
+from ring.target import device_shares, partition_goal
+from ring.tree import grow
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The next epoch, what moves to reach it, and the partitions that want a further epoch."""
+
+    epoch: Epoch
+    moves: Moves
+    pending: int
+
+
+def build(draft: Draft, previous: Epoch | None) -> Change:
+    """The next epoch after `previous` on the way to `draft`.
+
+    Raises Refused: "TooFewDevices" when a table is wider than the devices of positive weight,
+    "FixedSetting" when the draft changes what an existing ring cannot change.
+    """
+    _check(draft, previous)
+    number = 1 if previous is None else previous.number + 1
+    devices = _all_devices(draft, previous)
+    tables: dict[int, Table] = {}
+    pending = 0
+    for width in draft.widths:
+        before = None if previous is None else _read_table(previous, width, devices)
+        chance = Chance(draft.settings.seed, number, width)
+        tables[width], waiting = _next_table(draft, devices, width, before=before, chance=chance)
+        pending += waiting
+    epoch = _seal(draft, number, devices, tables)
+    moves = Moves() if previous is None else moves_between(previous, epoch)
+    return Change(epoch, moves, pending)
+
+
+def build_all(draft: Draft, previous: Epoch | None) -> list[Change]:
+    """Build epochs until nothing is pending; the last one is the draft's final state.
+
+    The list holds one change at least; a change that moves nothing ends it.
+    """
+    changes = [build(draft, previous)]
+    while changes[-1].pending and (len(changes) == 1 or len(changes[-1].moves)):
+        changes.append(build(draft, changes[-1].epoch))
+    return changes
+
+
+def changes_nothing(draft: Draft, previous: Epoch) -> bool:
+    """Whether the epoch is what the draft asks for: its next epoch would equal it."""
+    settings = (
+        previous.devices == draft.devices
+        and previous.policies == draft.policies
+        and previous.settings == draft.settings
+    )
+    return settings and not build(draft, previous).moves
+
+
+def _next_table(
+    draft: Draft, devices: tuple[Device, ...], width: int, *, before: Table | None, chance: Chance
+) -> tuple[Table, int]:
+    """One table of shape (width, partitions) and how many of its partitions are pending."""
+    tree = grow(devices)
+    shares = device_shares(
+        tree, [device.weight for device in devices], width, overload=draft.settings.overload
+    )
+    part_count = draft.settings.part_count
+    counts = (
+        [0] * len(devices)
+        if before is None
+        else np.bincount(before.ravel(), minlength=len(devices)).tolist()
+    )
+    grid = lay_out(tree, partition_goal(tree, shares, part_count, counts))
+    if before is None:
+        return deal(grid, part_count, width, chance), 0
+    return _rebalance(grid, before, chance)
+
+
+def _rebalance(grid: Grid, before: Table, chance: Chance) -> tuple[Table, int]:
+    exchange = Exchange(grid, before.copy(), chance)
+    exchange.run(again=False)
+    exchange.run(again=True)
+    goal = settle(grid, exchange.table, exchange.moved, chance)
+    return take_step(grid, before, goal)
+
+
+def _all_devices(draft: Draft, previous: Epoch | None) -> tuple[Device, ...]:
+    """The wanted devices, and those of the previous epoch that must be emptied first."""
+    wanted = {device.id: device for device in draft.devices}
+    for device in previous.devices if previous else ():
+        wanted.setdefault(device.id, dataclasses.replace(device, weight=0.0))
+    devices = tuple(wanted[device_id] for device_id in sorted(wanted))
+    check_devices(devices)
+    return devices
+
+
+def _read_table(previous: Epoch, width: int, devices: Sequence[Device]) -> Table | None:
+    """A table of the previous epoch, in positions of the new device list."""
+    if width not in previous.tables:
+        return None
+    positions = {device.id: position for position, device in enumerate(devices)}
+    renumber = np.array([positions[device.id] for device in previous.devices], dtype=np.int32)
+    old = np.frombuffer(previous.tables[width], dtype=np.uint16)
+    table: Table = np.ascontiguousarray(renumber[old].reshape(-1, width).T)
+    return table
+
+
+def _seal(
+    draft: Draft, number: int, devices: tuple[Device, ...], tables: dict[int, Table]
+) -> Epoch:
+    """Drop the devices that are neither wanted nor in use, and pack the tables."""
+    used = np.zeros(len(devices), dtype=np.bool_)
+    for table in tables.values():
+        used[np.unique(table)] = True
+    wanted = {device.id for device in draft.devices}
+    kept = np.array([device.id in wanted for device in devices]) | used
+    renumber = (np.cumsum(kept) - 1).astype(np.uint16)
+    return Epoch(
+        number,
+        draft.settings,
+        devices=tuple(device for device, keep in zip(devices, kept, strict=True) if keep),
+        policies=draft.policies,
+        tables={width: _pack(renumber[table]) for width, table in tables.items()},
+    )
+
+
+def _pack(table: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]) -> memoryview:
+    """Partition by partition, as the epoch and its file keep it."""
+    packed = array("H")
+    packed.frombytes(np.ascontiguousarray(table.T).tobytes())
+    return memoryview(packed).toreadonly()
+
+
+def _check(draft: Draft, previous: Epoch | None) -> None:
+    usable = sum(device.weight > 0 for device in draft.devices)
+    for width in draft.widths:
+        if width > usable:
+            raise Refused(
+                "TooFewDevices",
+                f"{width} replicas need {width} devices of positive weight; there are {usable}. "
+                "Add devices, or choose a narrower policy or fewer index replicas.",
+            )
+    if previous is None:
+        return
+    for field in ("part_power", "seed", "index_replicas"):
+        was, asked = getattr(previous.settings, field), getattr(draft.settings, field)
+        if was != asked:
+            raise Refused(
+                "FixedSetting", f"{field} of this ring is {was} and cannot become {asked}"
+            )
