@@ -47,7 +47,11 @@ class Full(Unavailable):
 
 
 class Stale(Unavailable):
-    """The caller used an older stage or ring epoch than the node has seen; refresh and retry."""
+    """The caller used an older stage of a range than its replicas have seen; refresh and retry."""
+
+    def __init__(self, stage: int) -> None:
+        super().__init__("Fenced", f"the range is fenced at stage {stage}")
+        self.stage = stage
 
 
 class Corrupt(RingstackError):

@@ -169,7 +169,7 @@ class Device:
         self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow
     ) -> None:
         stats = self.stats(range_id)
-        count, size, digest = stats.count, stats.size_bytes, int.from_bytes(stats.digest, "big")
+        count, size, digest = stats.live_count, stats.size_bytes, int.from_bytes(stats.digest, "big")
         if old is not None:
             digest ^= int.from_bytes(rows.register_digest(name, old.ballot), "big")
             if old.flags & wire.LIVE:

@@ -17,9 +17,9 @@ from objectd.index import Index
 TOP = b"\xff" * 8  # above every UTF-8 name and every cut key that can follow
 
 
-def list_page(index: Index, call: wire.ListCall) -> wire.Page:
+def list_page(index: Index, call: wire.ListCall) -> wire.Page[msgspec.Raw]:
     """Answer a ListCall. With `digest_only`, `rows` is empty but counted in `digest`."""
-    result: list[wire.Row] = []
+    result: list[wire.Row[msgspec.Raw]] = []
     state = xxhash.xxh3_128()
     truncated = False
     count = 0

@@ -77,7 +77,7 @@ class BlobRow(NamedTuple):
 class StatsRow(NamedTuple):
     """Statistics and stage of a range."""
 
-    count: int = 0
+    live_count: int = 0
     size_bytes: int = 0
     digest: bytes = bytes(16)
     top: bytes = ZERO

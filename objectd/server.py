@@ -145,11 +145,12 @@ class ObjectServer:
 
         def done(error: OSError | None) -> None:
             waiting = self._ceiling_waiters.pop(device.identity.device)
-            if error is not None:
+            if error is None:
+                device.acceptor.ceiling_synced(ceiling_us)
+            else:
                 log.error("cannot sync a promise ceiling: %s", error)
                 failed()
-                return
-            device.acceptor.ceiling_synced(ceiling_us)
+                waiting.pop(0)
             for call_again in waiting:
                 call_again()
 
@@ -303,7 +304,7 @@ class ObjectServer:
         answer = []
         for range_id in message.range_ids:
             row = device.stats(range_id)
-            answer.append(wire.RangeStats(row.count, row.size_bytes, row.digest, row.top))
+            answer.append(wire.RangeStats(row.live_count, row.size_bytes, row.digest, row.top))
         connection.reply(call, wire.OK, b"", wire.encode(answer))
 
     def _expired(self, device: Device, connection: ServerConnection, call: Frame) -> None:

@@ -8,6 +8,9 @@ xxh3-128 digest over all three, made by whoever wrote them and verified at every
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
 import msgspec
 import xxhash
 
@@ -126,20 +129,26 @@ class ListCall(msgspec.Struct, array_like=True, frozen=True):
     dead: bool = False
 
 
-class Row(msgspec.Struct, array_like=True, frozen=True):
-    """One name. A common prefix has `witness` set: the first live name under it, whose ballot this is."""
+S = TypeVar("S")
+
+
+class Row(msgspec.Struct, Generic[S], array_like=True, frozen=True, gc=False):
+    """One name. A common prefix has `witness` set: the first live name under it, whose ballot this is.
+
+    `summary` is opaque here (nil for tombstones and common prefixes); readers name its type.
+    """
 
     name: str
     ballot: bytes
     flags: int
-    summary: msgspec.Raw
+    summary: S | None
     witness: str = ""
 
 
-class Page(msgspec.Struct, array_like=True, frozen=True):
+class Page(msgspec.Struct, Generic[S], array_like=True, frozen=True):
     """Rows in order of travel, whether more follow, and the digest of (name, ballot) of all rows."""
 
-    rows: list[Row]
+    rows: list[Row[S]]
     truncated: bool
     digest: bytes
 
@@ -245,7 +254,6 @@ decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
 decode_read = msgspec.msgpack.Decoder(Read).decode
 decode_fence = msgspec.msgpack.Decoder(Fence).decode
 decode_list = msgspec.msgpack.Decoder(ListCall).decode
-decode_page = msgspec.msgpack.Decoder(Page).decode
 decode_stats_call = msgspec.msgpack.Decoder(StatsCall).decode
 decode_stats = msgspec.msgpack.Decoder(list[RangeStats]).decode
 decode_expired_call = msgspec.msgpack.Decoder(ExpiredCall).decode
@@ -255,3 +263,9 @@ decode_get_blob = msgspec.msgpack.Decoder(GetBlob).decode
 decode_blob_bytes = msgspec.msgpack.Decoder(BlobBytes).decode
 decode_drop = msgspec.msgpack.Decoder(DropBlobs).decode
 decode_status = msgspec.msgpack.Decoder(list[DeviceStatus]).decode
+
+
+@lru_cache(maxsize=16)
+def page_decoder(summary: type) -> Any:
+    """Decoder of pages whose summaries are of the given type."""
+    return msgspec.msgpack.Decoder(Page[summary])  # type: ignore[valid-type]

@@ -45,6 +45,7 @@ class Stored(NamedTuple):
     flags: int
     record: bytes
     inline: bytes
+    summary: bytes = b""
 
     @property
     def exists(self) -> bool:
@@ -145,7 +146,7 @@ class Registers:
         ).run(first=first, hedge_s=HEDGE_S, timeout_s=ROUND_TIMEOUT_S)
         judged = propose.judge_held(replies, count, wants)
         if isinstance(judged, Fenced):
-            raise Stale("Fenced", str(judged.stage))
+            raise Stale(judged.stage)
         return judged
 
     # -- mutating ------------------------------------------------------------------------------
@@ -228,13 +229,15 @@ class Registers:
         """Answer from the record that was found, once it is confirmed (re-accepted if it was not)."""
         current = stored_of(seen, envelope_of(seen))
         held = seen.held
-        if not seen.confirmed and "unconfirmed-refusal" not in self._broken:
+        # after an accept of our own was sent, only a higher accepted ballot makes sure it stays dead
+        unsure = attempt.sent or not seen.confirmed
+        if unsure and "unconfirmed-refusal" not in self._broken:
             if held.inline_bytes and attempt.want != wire.WANT_ALL:
                 attempt.want = wire.WANT_ALL
                 return Blocked(ZERO, 0, full=False)
             same = NewRecord(
                 current.record,
-                bytes(seen.body[: held.summary_bytes]),
+                current.summary,
                 current.inline,
                 held.flags,
                 held.size,
@@ -329,7 +332,7 @@ def _decided(decide: Decide, current: Stored) -> tuple[NewRecord | None, Refused
 def _fenced_at(judged: Fenced, attempt: _Attempt) -> Unavailable:
     if attempt.sent:
         return UnknownOutcome("Fenced", "the container changed while the write was under way")
-    return Stale("Fenced", str(judged.stage))
+    return Stale(judged.stage)
 
 
 def _give_up(outcome: Blocked, attempt: _Attempt, waited_s: float) -> None:
@@ -356,4 +359,10 @@ def stored_of(seen: Seen, envelope: Envelope) -> Stored:
     if held.ballot == ZERO:
         return ABSENT
     end = held.summary_bytes + held.meta_bytes
-    return Stored(held.ballot, held.flags, bytes(envelope.record), bytes(seen.body[end:]))
+    return Stored(
+        held.ballot,
+        held.flags,
+        bytes(envelope.record),
+        bytes(seen.body[end:]),
+        bytes(seen.body[: held.summary_bytes]),
+    )

@@ -1,0 +1,161 @@
+"""Bodies: a stream of pieces to stripes on the ring, and back.
+
+Memory is bounded: at most STRIPES_IN_FLIGHT stripes and the one being gathered are held while writing, and
+two windows while reading, whatever the object's size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from core.env import Env
+from core.limits import INLINE_BYTES_MAX, STRIPE_BYTES
+from proxy.store.blobs import Blobs
+from proxy.store.record import Extent
+from ring.policy import Policy
+
+STRIPES_IN_FLIGHT = 2
+WINDOW_BYTES = 1024 * 1024  # what one read asks for at a time
+MD5_OFFLOAD_BYTES = 64 * 1024
+
+
+class StoredBody(NamedTuple):
+    """A body that is durable (as blobs) or small enough to travel in its register (inline)."""
+
+    manifest: tuple[Extent, ...]
+    inline: bytes
+    size: int
+    md5: str
+
+
+class BodyWriter:
+    """Writes one body. After `abandon`, the blobs written so far are given back."""
+
+    def __init__(self, env: Env, blobs: Blobs, policy: Policy, owner: bytes) -> None:
+        self._env = env
+        self._blobs = blobs
+        self._policy = policy
+        self._owner = owner
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+        self._extents: list[Extent] = []
+        self._writes: deque[asyncio.Task[Extent]] = deque()
+
+    async def write(self, body: AsyncIterator[bytes]) -> StoredBody:
+        """Consume the body. Whatever it raises is passed on after the stripes written are dropped."""
+        try:
+            rest = await self._stripes(body)
+            if not self._extents and not self._writes and len(rest) <= INLINE_BYTES_MAX:
+                self._md5.update(rest)
+                return StoredBody((), rest, len(rest), self._md5.hexdigest())
+            if rest:
+                await self._put(rest)
+            while self._writes:
+                self._extents.append(await self._writes.popleft())
+        except BaseException:
+            await self.abandon()
+            raise
+        return StoredBody(tuple(self._extents), b"", self._size, self._md5.hexdigest())
+
+    async def _stripes(self, body: AsyncIterator[bytes]) -> bytes:
+        """Send every whole stripe on its way; return what remains."""
+        parts: list[bytes] = []
+        have = 0
+        async for chunk in body:
+            parts.append(chunk)
+            have += len(chunk)
+            if have < STRIPE_BYTES:
+                continue
+            joined = memoryview(b"".join(parts))
+            while have >= STRIPE_BYTES:
+                await self._put(bytes(joined[:STRIPE_BYTES]))
+                joined = joined[STRIPE_BYTES:]
+                have -= STRIPE_BYTES
+            parts = [bytes(joined)] if have else []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _put(self, stripe: bytes) -> None:
+        while len(self._writes) >= STRIPES_IN_FLIGHT:
+            self._extents.append(await self._writes.popleft())
+        self._size += len(stripe)
+        writing = self._blobs.write(self._policy, self._owner, stripe)
+        self._writes.append(asyncio.get_running_loop().create_task(writing))
+        if len(stripe) > MD5_OFFLOAD_BYTES:
+            await self._env.offload(lambda: self._md5.update(stripe))
+        else:
+            self._md5.update(stripe)
+
+    async def abandon(self) -> None:
+        """Wait for writes under way and ask the devices to forget everything."""
+        results = await asyncio.gather(*self._writes, return_exceptions=True)
+        self._writes.clear()
+        written = self._extents + [done for done in results if isinstance(done, Extent)]
+        self._blobs.drop((extent.blob, extent.policy) for extent in written)
+
+
+async def read_extents(
+    blobs: Blobs, manifest: Sequence[Extent], start: int, length: int
+) -> AsyncIterator[bytes | memoryview]:
+    """Bytes [start, start+length) of a body, reading one window ahead of the consumer."""
+    windows = _windows(manifest, start, length)
+    ahead: asyncio.Task[bytes | memoryview] | None = None
+    loop = asyncio.get_running_loop()
+    try:
+        for extent, offset, size in windows:
+            following = loop.create_task(_read(blobs, extent, offset, size))
+            if ahead is not None:
+                current, ahead = ahead, following
+                yield await current
+            else:
+                ahead = following
+        if ahead is not None:
+            yield await ahead
+    finally:
+        if ahead is not None:
+            ahead.cancel()
+
+
+async def _read(blobs: Blobs, extent: Extent, offset: int, size: int) -> bytes | memoryview:
+    return await blobs.read(extent, offset, size)
+
+
+def _windows(
+    manifest: Sequence[Extent], start: int, length: int
+) -> list[tuple[Extent, int, int]]:
+    """(extent, offset in it, bytes) covering the range, none longer than WINDOW_BYTES."""
+    result: list[tuple[Extent, int, int]] = []
+    position, end = 0, start + length
+    for extent in manifest:
+        low, high = max(start, position), min(end, position + extent.length)
+        while low < high:
+            size = min(high - low, WINDOW_BYTES)
+            result.append((extent, low - position, size))
+            low += size
+        position += extent.length
+        if position >= end:
+            break
+    return result
+
+
+def slice_extents(manifest: Sequence[Extent], start: int, length: int) -> list[Extent]:
+    """The extents that name bytes [start, start+length) of a body, without copying anything."""
+    result: list[Extent] = []
+    position, end = 0, start + length
+    for extent in manifest:
+        low, high = max(start, position), min(end, position + extent.length)
+        if low < high:
+            result.append(
+                Extent(
+                    extent.blob,
+                    extent.policy,
+                    extent.blob_size,
+                    extent.start + low - position,
+                    high - low,
+                )
+            )
+        position += extent.length
+    return result

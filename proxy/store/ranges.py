@@ -1,0 +1,290 @@
+"""Listings and statistics of index ranges, confirmed by a majority.
+
+The usual page costs one scan with rows and one that returns only a digest; equal digests mean that a
+majority hold exactly these rows. When replicas differ, their rows (tombstones included) are merged by
+highest ballot, and every row that is not on a majority is settled by a register read, so that a name
+acknowledged before the listing began is shown and one deleted before is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar, cast
+
+import msgspec
+
+from core.errors import Stale, Unavailable
+from core.frame import Frame
+from core.stamp import stage_of
+from objectd import wire
+from proxy.store import propose
+from proxy.store.cluster import Cluster, Target
+from proxy.store.record import ListQuery
+from proxy.store.registers import HEDGE_S, Register, Registers
+from proxy.store.round import Round, preferred
+
+LIST_TIMEOUT_S = 10.0
+MERGE_ROWS = 1000  # rows fetched at a time while replicas differ
+SETTLE_AT_ONCE = 16
+
+
+S = TypeVar("S")
+
+
+class ListedRow(NamedTuple, Generic[S]):
+    """A name and its summary, or a common prefix with None."""
+
+    name: str
+    summary: S | None
+
+
+class Listed(NamedTuple, Generic[S]):
+    """Rows of a page, and whether more follow."""
+
+    rows: Sequence[ListedRow[S] | wire.Row[S]]
+    truncated: bool
+
+
+class Ranges:
+    """Listing and statistics client of one process."""
+
+    def __init__(self, cluster: Cluster, registers: Registers) -> None:
+        self._cluster = cluster
+        self._registers = registers
+        self._turn = 0
+
+    # -- listing -------------------------------------------------------------------------------
+
+    async def page(
+        self, range_id: bytes, stage: int, query: ListQuery, summary: type[S]
+    ) -> Listed[S]:
+        """One page with summaries of the given type.
+
+        Raises Stale when the range was fenced, Unavailable without a majority.
+        """
+        if query.limit <= 0:
+            return Listed([], truncated=False)
+        call = wire.ListCall(
+            range_id,
+            stage,
+            query.prefix.encode(),
+            query.delimiter.encode(),
+            query.marker.encode(),
+            query.end_marker.encode(),
+            query.limit,
+            query.reverse,
+        )
+        page = await self._agreed_page(call, summary)
+        if page is not None:
+            return Listed(page.rows, page.truncated)
+        return await _Merge(self, call, summary).run()
+
+    async def _agreed_page(
+        self, call: wire.ListCall, summary: type[S]
+    ) -> wire.Page[S] | None:
+        """The page if a majority hold exactly the same, else None."""
+        targets = self._cluster.index_targets(call.range_id)
+        count = len(targets)
+        needed = propose.majority_of(count)
+        self._turn += 1
+        first = preferred(targets, needed, self._turn)
+        full, digest = call, msgspec.structs.replace(call, digest_only=True)
+        heads = [wire.encode(full if p == first[0] else digest) for p in range(count)]
+        replies = await Round(
+            targets,
+            wire.LIST,
+            heads.__getitem__,
+            enough=lambda replies: (
+                first[0] in replies and propose.granted(replies) >= needed
+            ),
+        ).run(first=first, hedge_s=HEDGE_S * 4, timeout_s=LIST_TIMEOUT_S)
+        raise_if_stale(replies)
+        pages = decoded_pages(replies, summary)
+        page = pages.get(first[0])
+        if page is None:
+            return None
+        same = sum(other.digest == page.digest for other in pages.values())
+        return page if same >= needed else None
+
+    async def pages_of_majority(
+        self, call: wire.ListCall, summary: type[S]
+    ) -> tuple[Mapping[int, wire.Page[S]], int]:
+        """The same page from a majority at least, and how many that is."""
+        targets = self._cluster.index_targets(call.range_id)
+        needed = propose.majority_of(len(targets))
+        head = wire.encode(call)
+        replies = await Round(
+            targets,
+            wire.LIST,
+            lambda _: head,
+            enough=lambda replies: propose.granted(replies) >= needed,
+        ).run(timeout_s=LIST_TIMEOUT_S)
+        raise_if_stale(replies)
+        if propose.granted(replies) < needed:
+            raise Unavailable("NoMajority", "no majority of the index replicas answers")
+        return decoded_pages(replies, summary), needed
+
+    async def settle(
+        self, call: wire.ListCall, row: wire.Row[S], summary: type[S]
+    ) -> ListedRow[S] | None:
+        """The confirmed state of a row on which replicas differ; None when it is not there."""
+        register = Register(call.range_id, row.name.encode(), call.stage)
+        stored = await self._registers.read(register, inline=False)
+        if not stored.flags & wire.LIVE:
+            return None
+        return ListedRow(row.name, msgspec.msgpack.decode(stored.summary, type=summary))
+
+    # -- statistics ----------------------------------------------------------------------------
+
+    async def stats(self, range_ids: Sequence[bytes]) -> list[wire.RangeStats]:
+        """Statistics of ranges, in order; from a majority that agrees when there is one."""
+        by_device: dict[int, tuple[Target, list[bytes]]] = {}
+        for range_id in range_ids:
+            for target in self._cluster.index_targets(range_id):
+                by_device.setdefault(target.device, (target, []))[1].append(range_id)
+        found: dict[bytes, list[wire.RangeStats]] = {range_id: [] for range_id in range_ids}
+
+        async def ask(target: Target, wanted: list[bytes]) -> None:
+            head = wire.encode(wire.StatsCall(wanted))
+            try:
+                async with asyncio.timeout(HEDGE_S * 20):
+                    frame = await target.link.ask(wire.STATS, target.device, head)
+            except TimeoutError:
+                return
+            if frame.status == wire.OK:
+                for range_id, row in zip(wanted, wire.decode_stats(frame.body), strict=True):
+                    found[range_id].append(row)
+
+        await asyncio.gather(*(ask(target, wanted) for target, wanted in by_device.values()))
+        return [self._choose(range_id, found[range_id]) for range_id in range_ids]
+
+    def _choose(self, range_id: bytes, rows: list[wire.RangeStats]) -> wire.RangeStats:
+        needed = propose.majority_of(len(self._cluster.index_targets(range_id)))
+        if len(rows) < needed:
+            raise Unavailable("NoMajority", "no majority of the index replicas answers")
+        digests = [row.digest for row in rows]
+        agreed = [row for row in rows if digests.count(row.digest) >= needed]
+        return agreed[0] if agreed else max(rows, key=lambda row: row.top)
+
+
+class _Merge(Generic[S]):
+    """A page made of replicas that differ: merge, settle, then apply delimiter and limit here."""
+
+    def __init__(self, ranges: Ranges, call: wire.ListCall, summary: type[S]) -> None:
+        self._ranges = ranges
+        self._call = call
+        self._summary = summary
+        self._rows: list[ListedRow[S]] = []
+
+    async def run(self) -> Listed[S]:
+        call = self._call
+        marker = call.marker
+        while True:
+            chunk = msgspec.structs.replace(
+                call, delimiter=b"", marker=marker, limit=MERGE_ROWS, dead=True
+            )
+            pages, needed = await self._ranges.pages_of_majority(chunk, self._summary)
+            merged, ended = self._merge(pages)
+            settled = await self._settle_all(merged, pages, needed)
+            jump = self._take(settled)
+            if len(self._rows) > call.limit:
+                return Listed(self._rows[: call.limit], truncated=True)
+            if jump is not None:
+                marker = jump
+            elif ended:
+                return Listed(self._rows, truncated=False)
+            else:
+                marker = merged[-1].name.encode()
+
+    def _merge(self, pages: Mapping[int, wire.Page[S]]) -> tuple[list[wire.Row[S]], bool]:
+        """Rows of all replicas by highest ballot, up to where the shortest truncated page ends."""
+        reverse = self._call.reverse
+        best: dict[str, wire.Row[S]] = {}
+        ends = [page.rows[-1].name.encode() for page in pages.values() if page.truncated]
+        for page in pages.values():
+            for row in page.rows:
+                known = best.get(row.name)
+                if known is None or row.ballot > known.ballot:
+                    best[row.name] = row
+        rows = sorted(best.values(), key=lambda row: row.name.encode(), reverse=reverse)
+        if not ends:
+            return rows, True
+        end = max(ends) if reverse else min(ends)
+        if reverse:
+            return [row for row in rows if row.name.encode() >= end], False
+        return [row for row in rows if row.name.encode() <= end], False
+
+    async def _settle_all(
+        self, rows: list[wire.Row[S]], pages: Mapping[int, wire.Page[S]], needed: int
+    ) -> list[ListedRow[S]]:
+        """Live rows; those that no majority holds alike are confirmed by a read."""
+        held = Counter((row.name, row.ballot) for page in pages.values() for row in page.rows)
+        gate = asyncio.Semaphore(SETTLE_AT_ONCE)
+
+        async def state(row: wire.Row[S]) -> ListedRow[S] | None:
+            if held[row.name, row.ballot] >= needed:
+                return ListedRow(row.name, row.summary) if row.flags & wire.LIVE else None
+            async with gate:
+                return await self._ranges.settle(self._call, row, self._summary)
+
+        states = await asyncio.gather(*(state(row) for row in rows))
+        return [row for row in states if row is not None]
+
+    def _take(self, rows: list[ListedRow[S]]) -> bytes | None:
+        """Add rows, collapsing common prefixes; returns a marker to jump to after a collapse."""
+        call = self._call
+        delimiter, prefix = call.delimiter.decode(), call.prefix.decode()
+        for row in rows:
+            cut = row.name.find(delimiter, len(prefix)) if delimiter else -1
+            if cut < 0:
+                self._rows.append(row)
+            else:
+                common = row.name[: cut + len(delimiter)]
+                if not self._outside(common) and common != self._last():
+                    self._rows.append(ListedRow(common, None))
+                if row is not rows[-1]:
+                    return self._past(common)
+            if len(self._rows) > call.limit:
+                return None
+        return None
+
+    def _last(self) -> str | None:
+        """The common prefix that was added last, if the last row is one."""
+        last = self._rows[-1] if self._rows else None
+        return last.name if last is not None and last.summary is None else None
+
+    def _past(self, common: str) -> bytes:
+        """A marker beyond every name that begins with `common`, in the direction of travel."""
+        if self._call.reverse:
+            return common.encode()
+        return common.encode() + "\U0010ffff".encode() * 256
+
+    def _outside(self, common: str) -> bool:
+        after, before = self._call.marker.decode(), self._call.end_marker.decode()
+        if self._call.reverse:
+            after, before = before, after
+        key = common.encode()
+        return bool((after and key <= after.encode()) or (before and key >= before.encode()))
+
+
+def decoded_pages(replies: Mapping[int, Frame], summary: type[S]) -> dict[int, wire.Page[S]]:
+    """The pages among the answers."""
+    decode = wire.page_decoder(cast("type", summary)).decode
+    return {
+        position: decode(frame.body)
+        for position, frame in replies.items()
+        if frame.status == wire.OK
+    }
+
+
+def raise_if_stale(replies: Mapping[int, Frame]) -> None:
+    """Raise Stale when any replica has seen a later stage of the range."""
+    stages = [
+        stage_of(wire.decode_refusal(frame.head).ballot)
+        for frame in replies.values()
+        if frame.status == wire.STALE
+    ]
+    if stages:
+        raise Stale(max(stages))
