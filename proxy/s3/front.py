@@ -1,0 +1,193 @@
+"""The S3 dialect's front: target, signature, operation, handler, and every error in S3's own form.
+
+Nothing but parsing happens before the signature is verified. A browser's form upload carries its
+signature in the form; it is the one request that reaches a handler unsigned, and that handler verifies
+it before it touches anything.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from core.env import Env
+from core.errors import RingstackError
+from core.http import Request, Response
+from proxy.identity import RootCredentials
+from proxy.s3 import (
+    attributes,
+    bucket,
+    complete,
+    copy,
+    delete,
+    listing,
+    metadata,
+    multipart,
+    multipart_listing,
+    sigv4,
+)
+from proxy.s3 import object as object_
+from proxy.s3.call import XML_TYPE, Call
+from proxy.s3.errors import S3Error, of_failure
+from proxy.s3.route import BUCKET, OPERATIONS, operation_of, parameters, query_pairs, target_of
+from proxy.s3.sigv4 import Message, Signed, Verified
+from proxy.s3.xml import error_document
+from proxy.store.port import Store
+
+Handler = Callable[[Call], Awaitable[Response]]
+HOSTS_MAX = 1024
+
+
+def _handlers() -> dict[str, Handler]:
+    table: dict[str, Handler] = {
+        "ListBuckets": bucket.list_buckets,
+        "CreateBucket": bucket.create_bucket,
+        "HeadBucket": bucket.head_bucket,
+        "DeleteBucket": bucket.delete_bucket,
+        "GetBucketLocation": bucket.get_bucket_location,
+        "GetBucketAcl": bucket.get_bucket_acl,
+        "PutBucketAcl": bucket.put_bucket_acl,
+        "GetBucketTagging": bucket.get_bucket_tagging,
+        "PutBucketTagging": bucket.put_bucket_tagging,
+        "DeleteBucketTagging": bucket.delete_bucket_tagging,
+        "ListObjects": listing.list_objects,
+        "ListObjectsV2": listing.list_objects_v2,
+        "ListObjectVersions": listing.list_object_versions,
+        "ListMultipartUploads": multipart_listing.list_uploads,
+        "DeleteObjects": delete.delete_objects,
+        "GetObject": object_.get_object,
+        "HeadObject": object_.head_object,
+        "PutObject": object_.put_object,
+        "DeleteObject": object_.delete_object,
+        "CopyObject": copy.copy_object,
+        "GetObjectAcl": object_.get_object_acl,
+        "PutObjectAcl": object_.put_object_acl,
+        "GetObjectTagging": object_.get_object_tagging,
+        "PutObjectTagging": object_.put_object_tagging,
+        "DeleteObjectTagging": object_.delete_object_tagging,
+        "GetObjectAttributes": attributes.get_object_attributes,
+        "CreateMultipartUpload": multipart.create_upload,
+        "UploadPart": multipart.upload_part,
+        "UploadPartCopy": multipart.upload_part_copy,
+        "ListParts": multipart_listing.list_parts,
+        "CompleteMultipartUpload": complete.complete_upload,
+        "AbortMultipartUpload": multipart.abort_upload,
+    }
+    for name, operation in OPERATIONS.items():
+        if name in bucket.ABSENT:
+            table[name] = partial(bucket.absent, operation=name)
+        elif name in bucket.EMPTY:
+            table[name] = partial(bucket.empty, operation=name)
+        elif operation.built and operation.method == "DELETE" and name not in table:
+            table[name] = partial(bucket.forget, operation=name)
+    return table
+
+
+HANDLERS = _handlers()
+
+
+class S3Front:
+    """The dialect over one store. `domains`: names under which buckets are host labels."""
+
+    def __init__(
+        self,
+        store: Store,
+        env: Env,
+        credentials: RootCredentials,
+        *,
+        region: str = "us-east-1",
+        domains: Sequence[str] = ("localhost", "s3.localhost"),
+    ) -> None:
+        self._store = store
+        self._env = env
+        self._credentials = credentials
+        self._region = region
+        self._domains = tuple(domain.lower() for domain in domains)
+        self._hosts: dict[bytes, str] = {}
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request; every failure becomes an S3 error document."""
+        request_id = request.context.get("id")
+        if request_id is None:
+            request_id = self._env.random_bytes(8).hex().upper()
+            request.context["id"] = request_id
+        try:
+            response = await self._handle(request)
+        except RingstackError as error:
+            response = self._refuse(request, of_failure(error), request_id)
+        response.headers.append(("x-amz-request-id", request_id))
+        response.headers.append(("x-amz-id-2", _host_id(request_id)))
+        return response
+
+    async def _handle(self, request: Request) -> Response:
+        pairs = query_pairs(request.query)
+        message = Message(request.method, request.path, pairs, request.headers)
+        verified = self._authenticate(message)
+        headers = request.headers
+        target = target_of(request.path, self._host(headers.get(b"host", b"")), self._domains)
+        query = parameters(pairs)
+        operation = operation_of(request.method, target.level, query, headers)
+        metadata.check_supported(headers)
+        call = Call(
+            self._store,
+            self._env,
+            target,
+            identity=self._credentials.identity,
+            verified=verified,
+        )
+        call.method = request.method
+        call.region = self._region
+        call.query = query
+        call.headers = headers
+        call.body = request.body
+        owner = headers.get(b"x-amz-expected-bucket-owner")
+        if owner is not None:
+            call.check_owner(owner)
+        return await HANDLERS[operation](call)
+
+    def _authenticate(self, message: Message) -> Verified:
+        """Verify the signature of a request. Raises S3Error, AccessDenied for an unsigned one."""
+        signed: Signed | None = sigv4.parse(message)
+        if signed is None:
+            raise S3Error("AccessDenied")
+        return sigv4.verify(
+            message,
+            signed,
+            secret_of=self._secret_of,
+            region=self._region,
+            now_s=self._env.wall_us() // 1_000_000,
+        )
+
+    def _secret_of(self, access_key: str) -> str | None:
+        known = self._credentials
+        return known.secret_key if access_key == known.access_key else None
+
+    def _host(self, header: bytes) -> str:
+        """The host of a Host header without its port, lower-case; remembered, it seldom changes."""
+        host = self._hosts.get(header)
+        if host is None:
+            host = header.decode("latin-1").strip().lower()
+            if not host.endswith("]"):
+                head, colon, port = host.rpartition(":")
+                host = head if colon and port.isdigit() else host
+            if len(self._hosts) < HOSTS_MAX and len(header) < HOSTS_MAX:
+                self._hosts[header] = host
+        return host
+
+    def _refuse(self, request: Request, error: S3Error, request_id: str) -> Response:
+        """The error document; HEAD has no body to put it in."""
+        if request.method == "HEAD":
+            return Response(error.status, [XML_TYPE])
+        fields = error.fields
+        if not any(name == "Resource" for name, _ in fields):
+            fields = (*fields, ("Resource", request.path))
+        body = error_document(error.code, error.message, fields, request_id, _host_id(request_id))
+        return Response(error.status, [XML_TYPE], body)
+
+
+def _host_id(request_id: str) -> str:
+    return base64.b64encode(request_id.encode()).decode()
+
+
+assert all(operation.level != BUCKET or operation.method for operation in OPERATIONS.values())
