@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from core.http import Response
 from proxy.store.record import AccountInfo, ListQuery
-from proxy.swift import accept, listing, metadata
+from proxy.swift import accept, listing, metadata, quota
+from proxy.swift.auth import denied
 from proxy.swift.call import Call
 from proxy.swift.errors import HTML, SwiftError
 from proxy.swift.query import list_query
@@ -83,20 +84,37 @@ async def policy_headers(call: Call, info: AccountInfo) -> list[tuple[str, str]]
 
 async def post(call: Call) -> Response:
     """POST merges metadata."""
+    if not call.owner:
+        raise denied(call)
     if b"x-account-access-control" in call.headers:
         raise SwiftError(501, "Account access control lists are not implemented.")
     change = metadata.merge_change("account", call.headers)
-    if b"x-account-meta-quota-bytes" in call.headers:
-        metadata.check_quota(call.headers[b"x-account-meta-quota-bytes"])
+    if "meta:quota-bytes" in change:
+        if call.identity is None or not call.identity.admin:
+            raise SwiftError(403)
+        metadata.check_quota((change["meta:quota-bytes"] or "").encode())
     if change:
         info = await call.store.get_account(call.account)
         metadata.check_merged(info.record.attributes, change)
     await call.store.update_account(call.account, change)
+    quota.forget(call.site, call.account)
     return Response(204, [HTML])
 
 
-async def not_allowed(call: Call) -> Response:
-    """PUT and DELETE of an account."""
-    if not call.owner or call.identity is None or not call.identity.admin:
-        raise SwiftError(403)
-    raise SwiftError(405, headers=[("Allow", "GET, HEAD, POST, OPTIONS")])
+async def delete(call: Call) -> Response:
+    """Deleting an account is an operator's business."""
+    raise not_allowed(call)
+
+
+async def put(call: Call) -> Response:
+    """Making an account is an operator's business."""
+    raise not_allowed(call)
+
+
+def not_allowed(call: Call) -> SwiftError:
+    """403 for all but administrators, 405 for them."""
+    if not call.owner:
+        return denied(call)
+    if call.identity is None or not call.identity.admin:
+        return SwiftError(403)
+    return SwiftError(405, headers=[("Allow", "GET, HEAD, POST, OPTIONS")])

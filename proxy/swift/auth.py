@@ -12,6 +12,7 @@ from core.errors import NotFound, Refused
 from core.http import Request, Response
 from core.token import Claims, TokenDesk, same_secret
 from proxy.identity import Identity, RootCredentials
+from proxy.large import Permit
 from proxy.swift import acl
 from proxy.swift.call import Call, Site
 from proxy.swift.errors import HTML, SwiftError, status_page
@@ -96,7 +97,7 @@ def denied(call: Call) -> SwiftError:
 
 async def authorise(call: Call) -> None:
     """Let the request of a Call pass, or raise SwiftError 401 or 403."""
-    if call.owner or call.preauthorised:
+    if call.owner or call.scope is not None:
         return
     write = call.method not in READS
     if not call.container or (write and not call.name):
@@ -113,6 +114,10 @@ async def authorise_in(
     """
     if call.identity is not None and owns(call.identity, account):
         return
+    if call.scope is not None:
+        if write or call.scope[0] != account or call.scope[1] not in {"", container}:
+            raise denied(call)
+        return
     try:
         info = await call.store.get_container(account, container)
     except NotFound:
@@ -121,3 +126,12 @@ async def authorise_in(
     referer = call.header(b"referer") or ""
     if not acl.permits(granted, call.identity, referer=referer, listing=listing):
         raise denied(call)
+
+
+def reader(call: Call) -> Permit:
+    """The caller's rights, for reading the segments and targets that an object names."""
+
+    async def permit(account: str, container: str, listing: bool) -> None:  # noqa: FBT001
+        await authorise_in(call, account, container, write=False, listing=listing)
+
+    return permit

@@ -24,6 +24,9 @@ class Site:
         self.store = store
         self.env = env
         self.scheme = scheme
+        self.quota_free: dict[
+            tuple[str, str], int
+        ] = {}  # until when no quota is known, see quota.py
 
     def policy_name(self, policy_id: int) -> str:
         """Name of a storage policy; its number when the ring no longer has it."""
@@ -47,8 +50,8 @@ class Call:
         "now_us",
         "owner",
         "params",
-        "preauthorised",
         "request",
+        "scope",
         "site",
         "store",
     )
@@ -66,7 +69,8 @@ class Call:
         self.params = params
         self.identity: Identity | None = None
         self.owner = False
-        self.preauthorised = False  # a temporary URL or form signature stands for the token
+        # What a temporary URL opens instead of a token: an account, and one container of it or all
+        self.scope: tuple[str, str] | None = None
         self.now_us = site.env.wall_us()
 
     @property

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from proxy.store.port import Check
+from proxy.store.record import ObjectRecord
 from proxy.swift.errors import SwiftError
 from proxy.swift.timestamp import ceil_s, parse_http_date
 
@@ -88,3 +90,26 @@ def refuse_put_tags(headers: Mapping[bytes, bytes]) -> None:
     value = headers.get(b"if-none-match")
     if value is not None and "*" not in tags_of(value):
         raise SwiftError(400, "If-None-Match only supports *")
+
+
+def write_check(headers: Mapping[bytes, bytes]) -> Check | None:
+    """The condition of a PUT or DELETE, decided by the store on the confirmed record."""
+    none_match = headers.get(b"if-none-match")
+    match = headers.get(b"if-match")
+    if none_match is None and match is None:
+        return None
+    refuse_put_tags(headers)
+
+    def check(current: ObjectRecord | None) -> None:
+        if none_match is not None and current is not None:
+            raise SwiftError(412)
+        if match is not None and (current is None or not matches(match, record_etags(current))):
+            raise SwiftError(412)
+
+    return check
+
+
+def record_etags(record: ObjectRecord) -> tuple[str, ...]:
+    """Every tag under which a record is known: a large object has its own and its manifest's."""
+    etag = record.etag
+    return (etag,) if len(etag) == 32 else (etag[:32], etag[33:], etag)

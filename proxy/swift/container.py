@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from core.errors import Conflict, Refused
 from core.http import Response
 from proxy.store.record import ContainerInfo, ListQuery, ObjectRow
-from proxy.swift import accept, acl, listing, metadata
+from proxy.swift import accept, acl, listing, metadata, quota
 from proxy.swift.call import Call
 from proxy.swift.errors import HTML, SwiftError
 from proxy.swift.names import check_container
@@ -117,6 +117,7 @@ async def put(call: Call) -> Response:
         if error.code != "NoSuchPolicy":
             raise
         raise SwiftError(400, f"Invalid X-Storage-Policy '{policy}'") from None
+    quota.forget(call.site, call.account, call.container)
     return Response(201 if new else 202, [HTML])
 
 
@@ -126,6 +127,7 @@ async def post(call: Call) -> Response:
     info = await call.store.get_container(call.account, call.container)
     metadata.check_merged(info.record.attributes, change)
     await call.store.update_container(call.account, call.container, change)
+    quota.forget(call.site, call.account, call.container)
     return Response(204, [HTML])
 
 

@@ -16,7 +16,7 @@ from core.errors import RingstackError
 from core.http import Request, Response
 from proxy.identity import RootCredentials
 from proxy.store.port import Store
-from proxy.swift import account, container, info
+from proxy.swift import account, bulk, container, copy, info
 from proxy.swift import object as objects
 from proxy.swift.auth import LOGIN_PATHS, Authority, authorise
 from proxy.swift.call import Call, Site
@@ -31,8 +31,8 @@ ACCOUNT: dict[str, Handler] = {
     "GET": account.get,
     "HEAD": account.get,
     "POST": account.post,
-    "PUT": account.not_allowed,
-    "DELETE": account.not_allowed,
+    "PUT": account.put,
+    "DELETE": account.delete,
 }
 CONTAINER: dict[str, Handler] = {
     "GET": container.get,
@@ -47,7 +47,15 @@ OBJECT: dict[str, Handler] = {
     "PUT": objects.put,
     "POST": objects.post,
     "DELETE": objects.delete,
+    "COPY": copy.copy,
 }
+
+
+def is_bulk(call: Call) -> bool:
+    """A request that names its objects in the body: each is authorised by itself."""
+    return (call.method in {"POST", "DELETE"} and "bulk-delete" in call.params) or (
+        call.method == "PUT" and "extract-archive" in call.params
+    )
 
 
 class SwiftFront:
@@ -93,6 +101,8 @@ class SwiftFront:
     async def _storage(self, request: Request) -> Response:
         call = Call(self._site, request, parse_path(request.path), parse_query(request.query))
         self._authority.identify(call)
+        if is_bulk(call):
+            return await bulk.handle(call)
         table = OBJECT if call.name else CONTAINER if call.container else ACCOUNT
         handler = table.get(request.method)
         if not call.owner:

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from core import limits
+from proxy.large import DYNAMIC_SEGMENTS_MAX, LINKS_MAX
 from proxy.swift import metadata
 from ring.policy import Policy
 
 BULK_DELETES_MAX = 10_000
+BULK_FAILURES_MAX = 1_000
+ARCHIVE_CONTAINERS_MAX = 10_000
+ARCHIVE_FAILURES_MAX = 1_000
 MANIFEST_SEGMENTS_MAX = 10_000
 MANIFEST_BYTES_MAX = 8 * limits.MIB
 
@@ -53,4 +57,23 @@ def capabilities(policies: Sequence[Policy], version: str) -> dict[str, Any]:
             "strict_cors_mode": True,
             "valid_api_versions": ["v1", "v1.0"],
         },
+        "account_quotas": {},
+        "bulk_delete": {
+            "max_deletes_per_request": BULK_DELETES_MAX,
+            "max_failed_deletes": BULK_FAILURES_MAX,
+        },
+        "bulk_upload": {
+            "max_containers_per_extraction": ARCHIVE_CONTAINERS_MAX,
+            "max_failed_extractions": ARCHIVE_FAILURES_MAX,
+        },
+        "container_quotas": {},
+        "dlo": {"max_segments": DYNAMIC_SEGMENTS_MAX},
+        "slo": {
+            "allow_async_delete": False,
+            "max_manifest_segments": MANIFEST_SEGMENTS_MAX,
+            "max_manifest_size": MANIFEST_BYTES_MAX,
+            "min_segment_size": 1,
+            "yield_frequency": 10,
+        },
+        "symlink": {"symloop_max": LINKS_MAX, "static_links": True},
     }

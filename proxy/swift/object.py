@@ -8,18 +8,19 @@ symbolic links have files of their own.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from core import limits
 from core.errors import NotFound
 from core.http import Response
-from proxy.store.port import Check
+from proxy.large import LINK, listed_etag
 from proxy.store.record import BodyDigest, Draft, Found, ObjectRecord
-from proxy.swift import condition, draft, metadata
+from proxy.swift import assembled, bulk, condition, copy, draft, metadata, slo, symlink
 from proxy.swift.call import Call
 from proxy.swift.delivery import WHOLE_BYTES_MAX, Source, deliver
 from proxy.swift.errors import HTML, SwiftError
 from proxy.swift.names import check_object, quoted
+from proxy.swift.quota import check_quota
 from proxy.swift.timestamp import http_date, x_timestamp
 
 # -- headers -----------------------------------------------------------------------------------
@@ -58,7 +59,26 @@ async def get(call: Call) -> Response:
     """GET and HEAD."""
     found = await call.store.get_object(call.where)
     record = found.record
+    attributes = record.attributes
+    if record.parts or (attributes and any(key.startswith("swift:") for key in attributes)):
+        return await _get_special(call, found)
     return deliver(call, plain_source(call, found), plain_headers(record, record.etag))
+
+
+async def _get_special(call: Call, found: Found) -> Response:
+    """Symbolic links, large objects, and what the other dialect made of parts."""
+    extra: list[tuple[str, str]] = []
+    if LINK in found.record.attributes:
+        if call.params.get("symlink") == "get":
+            extra = symlink.link_headers(found.record.attributes)
+        else:
+            found = await symlink.resolve(call, found)
+            extra = [("Content-Location", symlink.location_of(found.where))]
+    record = found.record
+    headers = plain_headers(record, listed_etag(record.etag)) + extra
+    if assembled.is_assembled(found):
+        return await assembled.get(call, found, headers)
+    return deliver(call, plain_source(call, found), headers)
 
 
 def plain_source(call: Call, found: Found) -> Source:
@@ -68,7 +88,7 @@ def plain_source(call: Call, found: Found) -> Source:
     whole = found.inline if not record.manifest and size <= WHOLE_BYTES_MAX else None
     return Source(
         size,
-        (record.etag,),
+        (listed_etag(record.etag),),
         record.modified_us,
         record.content_type,
         functools.partial(call.store.read, found),
@@ -80,8 +100,14 @@ def plain_source(call: Call, found: Found) -> Source:
 
 
 async def put(call: Call) -> Response:
-    """PUT of a body."""
+    """PUT: of a body, a copy, a manifest or a link."""
     headers = call.headers
+    if b"x-copy-from" in headers:
+        return await copy.put_copy(call)
+    if call.params and call.params.get("multipart-manifest") == "put":
+        return await slo.put(call)
+    if symlink.TARGET in headers:
+        return await symlink.put(call)
     if not call.has_length:
         raise SwiftError(411, "Missing Content-Length header.")
     length = call.request.body.length
@@ -97,14 +123,19 @@ async def put(call: Call) -> Response:
             raise SwiftError(422)
         return wanted
 
-    body = call.request.body.__aiter__() if length is not None else limited(call)
-    found = await call.store.put_object(call.where, body, finish, check=put_check(headers))
+    left = await check_quota(call, call.account, call.container, length)
+    if length is not None:
+        body = call.request.body.__aiter__()
+    else:
+        body = limited(call, limits.PUT_BYTES_MAX if left is None else left)
+    found = await call.store.put_object(
+        call.where, body, finish, check=condition.write_check(headers)
+    )
     return created(found, found.record.etag)
 
 
-async def limited(call: Call) -> AsyncIterator[bytes]:
-    """A chunked body, refused when it grows past the limit of one PUT."""
-    left = limits.PUT_BYTES_MAX
+async def limited(call: Call, left: int) -> AsyncIterator[bytes]:
+    """A chunked body, refused when it grows past `left` bytes."""
     body = call.request.body
     while chunk := await body.read():
         left -= len(chunk)
@@ -113,37 +144,14 @@ async def limited(call: Call) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def put_check(headers: Mapping[bytes, bytes]) -> Check | None:
-    """The condition of a PUT or DELETE, decided by the store on the confirmed record."""
-    none_match = headers.get(b"if-none-match")
-    match = headers.get(b"if-match")
-    if none_match is None and match is None:
-        return None
-    condition.refuse_put_tags(headers)
-
-    def check(current: ObjectRecord | None) -> None:
-        if none_match is not None and current is not None:
-            raise SwiftError(412)
-        if match is not None and (
-            current is None or not condition.matches(match, record_etags(current))
-        ):
-            raise SwiftError(412)
-
-    return check
-
-
-def record_etags(record: ObjectRecord) -> tuple[str, ...]:
-    """Every tag under which a record is known: a large object has its own and its manifest's."""
-    etag = record.etag
-    return (etag,) if len(etag) == 32 else (etag[:32], etag[33:], etag)
-
-
 # -- POST and DELETE ---------------------------------------------------------------------------
 
 
 async def post(call: Call) -> Response:
     """POST replaces the metadata and answers 202."""
     headers = call.headers
+    if symlink.TARGET in headers:
+        raise SwiftError(400, "A PUT request is required to set a symlink target")
     attributes = metadata.object_attributes(headers)
     if b"x-object-manifest" in headers:
         attributes[draft.DLO] = draft.manifest_mark(headers[b"x-object-manifest"])
@@ -161,7 +169,9 @@ async def post(call: Call) -> Response:
             parts=record.parts,
         )
 
-    await call.store.update_object(call.where, change)
+    found = await call.store.update_object(call.where, change)
+    if LINK in found.record.attributes:
+        raise symlink.redirect(call, found.record.attributes)
     return Response(202, [HTML], b"<html><h1>Accepted</h1></html>")
 
 
@@ -172,7 +182,9 @@ def keeps(key: str) -> bool:
 
 async def delete(call: Call) -> Response:
     """DELETE; deleting a name that is not there is 404."""
-    check = put_check(call.headers)
+    if call.params.get("multipart-manifest") == "delete":
+        return await bulk.delete_large(call)
+    check = condition.write_check(call.headers)
     try:
         await call.store.delete_object(call.where, check=check)
     except NotFound:
