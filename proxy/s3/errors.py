@@ -19,6 +19,7 @@ from core.errors import (
 from core.http import BodyTruncated
 
 MESSAGES: dict[str, tuple[int, str]] = {
+    "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed"),

@@ -25,12 +25,21 @@ from proxy.s3 import (
     metadata,
     multipart,
     multipart_listing,
+    post,
     sigv4,
 )
 from proxy.s3 import object as object_
 from proxy.s3.call import XML_TYPE, Call
 from proxy.s3.errors import S3Error, of_failure
-from proxy.s3.route import BUCKET, OPERATIONS, operation_of, parameters, query_pairs, target_of
+from proxy.s3.route import (
+    BUCKET,
+    OPERATIONS,
+    Target,
+    operation_of,
+    parameters,
+    query_pairs,
+    target_of,
+)
 from proxy.s3.sigv4 import Message, Signed, Verified
 from proxy.s3.xml import error_document
 from proxy.store.port import Store
@@ -58,6 +67,7 @@ def _handlers() -> dict[str, Handler]:
         "DeleteObjects": delete.delete_objects,
         "GetObject": object_.get_object,
         "HeadObject": object_.head_object,
+        "PostObject": post.refuse_signed,
         "PutObject": object_.put_object,
         "DeleteObject": object_.delete_object,
         "CopyObject": copy.copy_object,
@@ -122,10 +132,15 @@ class S3Front:
 
     async def _handle(self, request: Request) -> Response:
         pairs = query_pairs(request.query)
+        if request.method == "OPTIONS":  # a preflight is never signed, and no bucket has CORS rules
+            raise S3Error("AccessForbidden")
         message = Message(request.method, request.path, pairs, request.headers)
-        verified = self._authenticate(message)
+        signed = sigv4.parse(message)
         headers = request.headers
-        target = target_of(request.path, self._host(headers.get(b"host", b"")), self._domains)
+        if signed is None:
+            return await self._unsigned(request)
+        verified = self._verify(message, signed)
+        target = self._target(request)
         query = parameters(pairs)
         operation = operation_of(request.method, target.level, query, headers)
         metadata.check_supported(headers)
@@ -146,11 +161,31 @@ class S3Front:
             call.check_owner(owner)
         return await HANDLERS[operation](call)
 
-    def _authenticate(self, message: Message) -> Verified:
-        """Verify the signature of a request. Raises S3Error, AccessDenied for an unsigned one."""
-        signed: Signed | None = sigv4.parse(message)
-        if signed is None:
+    async def _unsigned(self, request: Request) -> Response:
+        """A form signs itself; anything else unsigned is refused. Raises AccessDenied."""
+        headers = request.headers
+        if request.method != "POST" or request.query or not post.is_form(headers):
             raise S3Error("AccessDenied")
+        target = self._target(request)
+        if target.level != BUCKET:
+            raise S3Error("AccessDenied")
+        upload = post.Upload(
+            self._store,
+            self._env,
+            self._credentials.identity,
+            self._secret_of,
+            self._region,
+            target.bucket,
+            headers.get(b"host", b"localhost").decode("latin-1"),
+            request.body,
+        )
+        return await post.post_object(upload, headers[b"content-type"].decode("latin-1"))
+
+    def _target(self, request: Request) -> Target:
+        host = self._host(request.headers.get(b"host", b""))
+        return target_of(request.path, host, self._domains)
+
+    def _verify(self, message: Message, signed: Signed) -> Verified:
         return sigv4.verify(
             message,
             signed,
@@ -175,19 +210,22 @@ class S3Front:
                 self._hosts[header] = host
         return host
 
+    def _subject(self, request: Request, code: str) -> tuple[tuple[str, str], ...]:
+        """What an error is about, for the codes that say so."""
+        if code == "NoSuchKey":
+            return (("Key", self._target(request).key),)
+        if code in {"NoSuchBucket", "BucketNotEmpty"}:
+            return (("BucketName", self._target(request).bucket),)
+        return ()
+
     def _refuse(self, request: Request, error: S3Error, request_id: str) -> Response:
         """The error document; HEAD has no body to put it in."""
         if request.method == "HEAD":
             return Response(error.status, [XML_TYPE])
-        fields = error.fields
-        if not any(name == "Resource" for name, _ in fields):
-            fields = (*fields, ("Resource", request.path))
+        fields = (*error.fields, *self._subject(request, error.code), ("Resource", request.path))
         body = error_document(error.code, error.message, fields, request_id, _host_id(request_id))
         return Response(error.status, [XML_TYPE], body)
 
 
 def _host_id(request_id: str) -> str:
     return base64.b64encode(request_id.encode()).decode()
-
-
-assert all(operation.level != BUCKET or operation.method for operation in OPERATIONS.values())
