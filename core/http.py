@@ -21,13 +21,14 @@ from typing import Any, cast
 import httptools
 
 from core import limits
-from core.errors import Refused
+from core.errors import Refused, RingstackError
 
 log = logging.getLogger("ringstack.http")
 
 Headers = Sequence[tuple[str, str]]
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 BODYLESS = frozenset({204, 304})
+SINGLE_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
 class BodyTruncated(Refused):
@@ -118,9 +119,20 @@ class Request:
     `context` is filled on the way in (request id, identity, timings) and never from headers.
     """
 
-    __slots__ = ("body", "context", "headers", "keep_alive", "method", "path", "peer", "query")
+    __slots__ = (
+        "body",
+        "context",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "version",
+    )
 
     def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes]) -> None:
+        self.version = "1.1"
         self.method = method
         self.path = path
         self.query = query
@@ -207,6 +219,8 @@ class HttpConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._ended = False
+        self._lingering = False
+        self._lingered = 0
         self._refusal: tuple[int, str] | None = None
         self._peer = ""
 
@@ -222,6 +236,7 @@ class HttpConnection(asyncio.Protocol):
         self._arm(limits.HEADER_TIMEOUT_S)
         if len(self._server.connections) > limits.CONNECTIONS_MAX:
             self._refuse(503, "too many connections")
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the reader of a body, and whoever waits to write."""
@@ -238,6 +253,11 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; anything it refuses ends the connection with 400."""
+        if self._lingering:
+            self._lingered += len(data)
+            if self._lingered > limits.LINGER_BYTES_MAX and self._transport is not None:
+                self._transport.abort()
+            return
         if self._closing or self._refusal is not None:
             return
         try:
@@ -245,10 +265,9 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._refuse(400, "protocol upgrade is not supported")
         except httptools.HttpParserError as error:
-            if self._refusal is None:
-                self._refuse(400, f"malformed request: {error}")
-            else:
-                self._refuse(*self._refusal)
+            # set by a callback of ours while the parser ran, when the reason is our own
+            reason_given: tuple[int, str] | None = self._refusal
+            self._refuse(*(reason_given or (400, f"malformed request: {error}")))
         if self._must_pause():
             self._pause()
 
@@ -297,6 +316,8 @@ class HttpConnection(asyncio.Protocol):
             self._reject(400, "a header value holds a line break or NUL")
         name = name.lower()
         known = self._headers.get(name)
+        if known is not None and name in SINGLE_HEADERS:
+            self._reject(400, f"the header {name.decode('latin-1')} is given twice")
         self._headers[name] = value if known is None else known + b", " + value
 
     def on_headers_complete(self) -> None:
@@ -308,10 +329,16 @@ class HttpConnection(asyncio.Protocol):
         method: bytes = self._parser.get_method()
         # llhttp has refused every byte of the target outside printable ASCII
         request = Request(method.decode(), path.decode("ascii"), query.decode("ascii"), headers)
+        request.version = self._parser.get_http_version()
+        self._headers = {}  # trailers are read and forgotten, never mixed with the headers
+        if b"host" not in headers and request.version != "1.0":
+            self._reject(400, "the Host header is missing")
         encoding = headers.get(b"transfer-encoding")
         length = headers.get(b"content-length")
         if encoding is not None and length is not None:
             self._reject(400, "both Content-Length and Transfer-Encoding are given")
+        if encoding is not None and request.version == "1.0":
+            self._reject(400, "HTTP/1.0 has no transfer encodings")
         if encoding is not None and encoding.strip().lower() != b"chunked":
             self._reject(501, "only the chunked transfer encoding is supported")
         if length is not None and not length.isdigit():
@@ -329,8 +356,11 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of body on."""
-        if self._incoming is not None:
-            self._incoming.body.feed(body)
+        request = self._incoming
+        if request is not None:
+            if self._continue_wanted is request:
+                self._continue_wanted = None  # the client did not wait for it
+            request.body.feed(body)
 
     def on_message_complete(self) -> None:
         """The request's last byte has arrived."""
@@ -355,9 +385,14 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _must_pause(self) -> bool:
-        if self._incoming is not None:
-            return self._incoming.body.buffered > limits.BODY_BUFFER_HIGH_BYTES
-        return len(self._queue) >= limits.PIPELINED_REQUESTS_MAX
+        """More is buffered than a connection may hold: of the body at work, or of pipelined requests."""
+        queue = self._queue
+        if not queue:
+            incoming = self._incoming
+            return incoming is not None and incoming.body.buffered > limits.BODY_BUFFER_HIGH_BYTES
+        if len(queue) >= limits.PIPELINED_REQUESTS_MAX:
+            return True
+        return sum(r.body.buffered for r in queue) > limits.BODY_BUFFER_HIGH_BYTES
 
     def _pause(self) -> None:
         if self._reading and self._transport is not None:
@@ -381,6 +416,10 @@ class HttpConnection(asyncio.Protocol):
             keep = False
         except (ConnectionError, asyncio.CancelledError):
             keep = False
+        except RingstackError as error:
+            # in mid-body: the head is sent, so the connection was cut
+            log.warning("%s %s was cut short: %s", request.method, request.path, error.message)
+            keep = False
         except Exception:
             log.exception("request handler failed")
             keep = False
@@ -392,7 +431,10 @@ class HttpConnection(asyncio.Protocol):
         if self._closing:
             return
         if not keep or self._server.draining or (self._ended and not self._queue):
-            self.close()
+            if self._incoming is not None and not self._ended:
+                self._linger()
+            else:
+                self.close()
             return
         self._arm(limits.IDLE_TIMEOUT_S)
         self._start_next()
@@ -433,16 +475,20 @@ class HttpConnection(asyncio.Protocol):
         else:
             size = response.length
             chunked = size is None and not bodyless
+            if chunked and request.version == "1.0":
+                chunked = keep = False  # the end of the connection ends the body
         if chunked:
             lines.append(b"Transfer-Encoding: chunked")
         elif size is not None and response.status not in BODYLESS:
             lines.append(b"Content-Length: %d" % size)
         if not keep:
             lines.append(b"Connection: close")
-        head = b"\r\n".join(lines) + _DateCache.get(self._loop.time()) + b"\r\n\r\n"
-        for line in lines:
-            if b"\n" in line or b"\r" in line:
-                raise Refused("BadHeader", "a response header holds a line break")
+        elif request.version == "1.0":
+            lines.append(b"Connection: keep-alive")
+        head = b"\r\n".join(lines)
+        if not head.count(b"\n") == head.count(b"\r") == len(lines) - 1:
+            raise Refused("BadHeader", "a response header holds a line break")
+        head += _DateCache.get(self._loop.time()) + b"\r\n\r\n"
         if isinstance(body, bytes):
             self._transport.write(head if bodyless or not body else head + body)
             if not self._writable.is_set():
@@ -517,7 +563,25 @@ class HttpConnection(asyncio.Protocol):
                 b"Connection: close%s\r\n\r\n%s"
                 % (status, reason(status), len(text), _DateCache.get(self._loop.time()), text)
             )
-        self.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close with a body still arriving: end our side, then swallow some of it.
+
+        Closing at once would reset the connection and could take the answer with it before the client,
+        busy sending, has read it (RFC 9112 section 9.6).
+        """
+        transport = self._transport
+        if transport is None or self._closing or self._ended or not transport.can_write_eof():
+            self.close()
+            return
+        self._closing = self._lingering = True
+        self._incoming = None
+        transport.write_eof()
+        if not self._reading:
+            self._reading = True
+            transport.resume_reading()
+        self._arm(limits.LINGER_S)
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
@@ -530,7 +594,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _expired(self) -> None:
         self._timer = None
-        if self._task is None:
+        if self._lingering and self._transport is not None:
+            self._transport.abort()
+        elif self._task is None:
             self.close()
 
     def close(self) -> None:

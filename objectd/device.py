@@ -234,6 +234,11 @@ class Device:
         self._segment_live[place.segment] = live
         self._segments_dirty.add(place.segment)
 
+    @property
+    def stored_ceiling_us(self) -> int:
+        """The highest promise ceiling in the log."""
+        return self._stored_ceiling_us
+
     # -- statistics ----------------------------------------------------------------------------
 
     def stats(self, range_id: bytes) -> StatsRow:
@@ -330,6 +335,27 @@ class Device:
             done(None)
 
         self.log.append(prefix, body, appended)
+
+    def write_again(
+        self,
+        scanned: Scanned,
+        raw: bytes,
+        body: bytes,
+        done: Callable[[OSError | None], None],
+    ) -> None:
+        """Append a record of an old segment again, unchanged (compaction)."""
+
+        def appended(result: Place | OSError) -> None:
+            if isinstance(result, OSError):
+                done(result)
+                return
+            self._applied = (result.segment, result.offset)
+            front = body if scanned.header.kind == records.REGISTER else b""
+            self.apply(scanned._replace(place=result), front)
+            self._applied = None
+            done(None)
+
+        self.log.append(raw, (), appended)
 
     def write_register(
         self, call: wire.Accept, body: Buffer, done: Callable[[OSError | None], None]

@@ -1,0 +1,255 @@
+"""The supervisor: starts every daemon of this machine, restarts what crashes, stops all on SIGTERM.
+
+`python -m cli.supervisor --data DIR`. It imports little, because it stays for as long as the cloud runs.
+Storage nodes start first, proxies when they are ready; stopping goes the other way round, so that
+no request is cut off by its own storage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from cli.restart import after_exit
+from core import log as logs
+from core.errors import Conflict
+from core.installation import Installation
+from core.real import write_durably
+
+log = logging.getLogger("ringstack.supervisor")
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+LOG_BYTES_MAX = 32 * 1024 * 1024
+LOG_CHECK_S = 30.0
+
+
+class DaemonSpec(NamedTuple):
+    """A daemon: its name, module and arguments. Lower `order` starts first and stops last."""
+
+    name: str
+    order: int
+    arguments: tuple[str, ...]
+
+
+class DaemonState(msgspec.Struct):
+    """What `status` shows of a daemon."""
+
+    name: str
+    pid: int
+    ports: dict[str, int]
+    restarts: int
+    ready: bool
+
+
+class Daemon:
+    """One supervised process."""
+
+    def __init__(self, spec: DaemonSpec, installation: Installation) -> None:
+        self.spec = spec
+        self.state = DaemonState(spec.name, 0, {}, 0, ready=False)
+        self._installation = installation
+        self._process: asyncio.subprocess.Process | None = None
+        self.stopping = False
+
+    async def start(self) -> bool:
+        """Start it and wait until it reports that it serves; False when it did not."""
+        reader, writer = os.pipe()
+        os.set_inheritable(writer, True)
+        with self._log_path().open("ab") as sink:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *self.spec.arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                env={**os.environ, "RINGSTACK_READY_FD": str(writer)},
+                pass_fds=(writer,),
+            )
+        os.close(writer)
+        self.state.pid = self._process.pid
+        self.state.ready = False
+        report = await read_pipe(reader, READY_TIMEOUT_S)
+        if report:
+            self.state.ports = msgspec.json.decode(report, type=dict[str, int])
+            self.state.ready = True
+        return self.state.ready
+
+    def _log_path(self) -> Path:
+        return self._installation.logs / f"{self.spec.name}.log"
+
+    async def wait(self) -> int:
+        """Exit status once it has gone."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL when it takes too long."""
+        self.stopping = True
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            log.error("%s did not stop and was killed", self.spec.name)
+            self._process.kill()
+            await self._process.wait()
+
+    def trim_log(self) -> None:
+        """Keep one old log file beside the current one."""
+        path = self._log_path()
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.with_suffix(".log.1").write_bytes(path.read_bytes())
+            os.truncate(path, 0)  # the daemon appends, so it goes on at the new end
+
+
+async def read_pipe(fd: int, timeout_s: float) -> bytes:
+    """Everything written to a pipe until its end, or b"" at the timeout."""
+    loop = asyncio.get_running_loop()
+    stream = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(fd, "rb", 0)
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await stream.read()
+    except TimeoutError:
+        return b""
+    finally:
+        transport.close()
+
+
+class Supervisor:
+    """All daemons of a data directory."""
+
+    def __init__(self, installation: Installation, specs: list[DaemonSpec]) -> None:
+        self._installation = installation
+        self.daemons = [Daemon(spec, installation) for spec in specs]
+        self._stop = asyncio.Event()
+
+    async def run(self, ready_fd: int | None) -> int:
+        """Start everything, keep it running until told to stop. Returns the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop.set)
+        started = await self._start_all()
+        self._write_state()
+        watchers = [asyncio.create_task(self._watch(daemon)) for daemon in self.daemons]
+        watchers.append(asyncio.create_task(self._trim_logs()))
+        if ready_fd is not None:
+            os.write(ready_fd, b"ready" if started else b"failed")
+            os.close(ready_fd)
+        if started:
+            await self._stop.wait()
+        for watcher in watchers:
+            watcher.cancel()
+        await self._stop_all()
+        self._installation.state_file.unlink(missing_ok=True)
+        self._installation.pid_file.unlink(missing_ok=True)
+        return 0 if started else 1
+
+    async def _start_all(self) -> bool:
+        for order in sorted({daemon.spec.order for daemon in self.daemons}):
+            group = [daemon for daemon in self.daemons if daemon.spec.order == order]
+            results = await asyncio.gather(*(daemon.start() for daemon in group))
+            if not all(results):
+                return False
+        return True
+
+    async def _stop_all(self) -> None:
+        for order in sorted({daemon.spec.order for daemon in self.daemons}, reverse=True):
+            group = [daemon for daemon in self.daemons if daemon.spec.order == order]
+            await asyncio.gather(*(daemon.stop() for daemon in group))
+
+    async def _watch(self, daemon: Daemon) -> None:
+        """Restart a daemon whenever it goes without being told to."""
+        crashes = 0
+        started = time.monotonic()
+        while True:
+            status = await daemon.wait()
+            if daemon.stopping or self._stop.is_set():
+                return
+            restart = after_exit(crashes, time.monotonic() - started)
+            crashes = restart.crashes
+            log.warning(
+                "%s ended with status %d and is started again", daemon.spec.name, status
+            )
+            await asyncio.sleep(restart.delay_s)
+            started = time.monotonic()
+            daemon.state.restarts += 1
+            await daemon.start()
+            self._write_state()
+
+    async def _trim_logs(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            for daemon in self.daemons:
+                daemon.trim_log()
+
+    def _write_state(self) -> None:
+        states = [daemon.state for daemon in self.daemons]
+        write_durably(self._installation.state_file, msgspec.json.encode(states))
+
+
+def specs_of(installation: Installation) -> list[DaemonSpec]:
+    """The daemons of an installation."""
+    config = installation.config()
+    data = str(installation.data)
+    nodes = sorted({device.node for device in config.devices})
+    specs = [
+        DaemonSpec(f"objectd-{node}", 0, ("objectd.main", "--data", data, "--node", str(node)))
+        for node in nodes
+    ]
+    specs += [
+        DaemonSpec(f"proxy-{number}", 1, ("proxy.main", "--data", data, "--number", str(number)))
+        for number in range(config.proxy_count)
+    ]
+    return specs
+
+
+def lock(installation: Installation) -> None:
+    """One supervisor for each data directory. Raises Conflict."""
+    fd = os.open(installation.run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict("Running", f"a cloud already runs from {installation.data}") from None
+    installation.pid_file.write_text(f"{os.getpid()}\n")
+
+
+def main() -> None:
+    """Parse arguments and supervise."""
+    parser = argparse.ArgumentParser(prog="supervisor")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--with-parent", action="store_true")
+    arguments = parser.parse_args()
+    logs.setup()
+    if arguments.with_parent:
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    installation = Installation(arguments.data)
+    lock(installation)
+
+    async def supervise() -> int:
+        return await Supervisor(installation, specs_of(installation)).run(arguments.ready_fd)
+
+    sys.exit(asyncio.run(supervise()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""`ringstack up`: make the cloud if there is none, start it, say where it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from cli.install import device_paths, install
+from cli.options import data_option
+from core.errors import Conflict, Unavailable
+from core.installation import Config, Installation
+
+START_TIMEOUT_S = 90.0
+
+
+@click.command()
+@data_option
+@click.option("--devices", multiple=True, metavar="N|PATH", help="How many, or each directory.")
+@click.option("--detach", is_flag=True, help="Return once the cloud serves.")
+@click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDR")
+@click.option("--object-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--api-port", type=click.IntRange(0, 65535), default=5000, show_default=True)
+@click.option("--proxies", type=click.IntRange(1, 64), default=None, help="Proxy processes.")
+def up(
+    data: Path,
+    devices: tuple[str, ...],
+    *,
+    detach: bool,
+    listen: str,
+    object_port: int,
+    api_port: int,
+    proxies: int | None,
+) -> None:
+    """Start a cloud on this machine (made at the first start)."""
+    began = time.monotonic()
+    installation = Installation(data)
+    if installation.supervisor_pid() is not None:
+        click.echo(panel(installation, "already running"))
+        return
+    if not installation.exists:
+        install(
+            installation,
+            devices=split(devices),
+            listen=listen,
+            object_port=object_port or free_port(listen),
+            api_port=api_port,
+            proxy_count=proxies or min(2, os.cpu_count() or 1),
+        )
+    elif devices:
+        check_same_devices(installation, split(devices))
+    check_port_free(installation.config())
+    supervisor = start(installation, detach=detach)
+    click.echo(panel(installation, f"ready in {time.monotonic() - began:.1f} s"))
+    if not detach:
+        sys.exit(stay(supervisor))
+
+
+def split(devices: tuple[str, ...]) -> tuple[str, ...]:
+    """`--devices a,b --devices c` as one list."""
+    return tuple(part for value in devices for part in value.split(",") if part)
+
+
+def free_port(listen: str) -> int:
+    """A port that nobody uses now."""
+    with socket.create_server((listen, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def check_same_devices(installation: Installation, devices: tuple[str, ...]) -> None:
+    """Refuse `--devices` that differ from what the cloud was made with."""
+    wanted = [str(path) for path in device_paths(installation, devices)]
+    if wanted != [device.path for device in installation.config().devices]:
+        raise Conflict(
+            "OtherDevices",
+            f"the cloud in {installation.data} has other devices; change them with `ringstack ring`",
+        )
+
+
+def check_port_free(config: Config) -> None:
+    """Refuse to start on a port that another program has."""
+    try:
+        with socket.create_server((config.listen, config.object_port)):
+            return
+    except OSError as error:
+        raise Conflict(
+            "PortTaken",
+            f"cannot listen on {config.listen}:{config.object_port} ({error.strerror}): "
+            "stop what uses it, or choose another with --object-port and a new --data",
+        ) from None
+
+
+def start(installation: Installation, *, detach: bool) -> subprocess.Popen[bytes]:
+    """Start the supervisor and wait until everything serves. Raises Unavailable with the log's end."""
+    for directory in (installation.run, installation.logs):
+        directory.mkdir(exist_ok=True, mode=0o700)
+    reader, writer = os.pipe()
+    log_path = installation.logs / "supervisor.log"
+    arguments = ["--data", str(installation.data), "--ready-fd", str(writer)]
+    if not detach:
+        arguments.append("--with-parent")
+    with log_path.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.supervisor", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            pass_fds=(writer,),
+            cwd="/",
+            start_new_session=True,
+        )
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    if answer != b"ready":
+        process.wait(START_TIMEOUT_S)
+        raise Unavailable("StartFailed", "the cloud did not start:\n" + last_words(installation))
+    return process
+
+
+def last_words(installation: Installation) -> str:
+    """The end of each log, for a start that failed."""
+    lines = []
+    for path in sorted(installation.logs.glob("*.log")):
+        tail = path.read_text(errors="replace").strip().splitlines()[-3:]
+        lines += [f"  {path.name}: {line[-400:]}" for line in tail]
+    return "\n".join(lines) + f"\nMore in {installation.logs}."
+
+
+def stay(supervisor: subprocess.Popen[bytes]) -> int:
+    """Wait in the foreground; Ctrl-C and SIGTERM stop the cloud."""
+
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        supervisor.send_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    click.echo("Ctrl-C stops it.")
+    status = supervisor.wait()
+    click.echo("stopped")
+    return status
+
+
+def panel(installation: Installation, state: str) -> str:
+    """What a person needs to know, in a few lines."""
+    config = installation.config()
+    host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
+    url = f"http://{host}:{config.object_port}"
+    data = "" if installation.data == Installation(Path("~/.local/share/ringstack")).data else (
+        f" --data {installation.data}"
+    )
+    return (
+        f"Ringstack is {state}\n"
+        f"  S3           {url}\n"
+        f"  Swift        {url}/auth/v1.0\n"
+        f"  credentials  eval \"$(ringstack env{data})\"\n"
+        f"  data         {installation.data} ({len(config.devices)} devices)\n"
+        f"  stop         ringstack down{data}"
+    )

@@ -1,0 +1,124 @@
+"""The data directory of one installation: where things are, its settings and its secrets.
+
+`--data DIR` holds everything; deleting it forgets the cloud. Secrets are made at random when the directory
+is made, live in one file that only the owner can read, and have no default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from core.errors import Corrupt, NotFound
+from core.real import write_durably
+
+DEFAULT_DATA = Path("~/.local/share/ringstack")
+CONFIG = "config.json"
+SECRETS = "secrets.json"
+
+T = TypeVar("T")
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device of this machine: its ring id, its directory, and the objectd that serves it."""
+
+    id: int
+    path: str
+    node: int
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of one machine's cloud. An unknown key is an error."""
+
+    installation: str
+    listen: str
+    object_port: int
+    api_port: int
+    region: str
+    domains: tuple[str, ...]
+    proxy_count: int
+    devices: tuple[DeviceConfig, ...]
+
+
+class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Root credentials and keys of one installation; bytes are base64 in the file."""
+
+    cluster_key: bytes
+    token_key: bytes
+    access_key: str
+    secret_key: str
+    user: str
+    key: str
+    account: str
+
+
+class Installation:
+    """Paths below a data directory, and its two files."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.expanduser().absolute()
+        self.ring = self.data / "ring"
+        self.run = self.data / "run"
+        self.logs = self.data / "logs"
+        self.devices = self.data / "devices"
+        self.pid_file = self.run / "supervisor.pid"
+        self.state_file = self.run / "state.json"
+
+    @property
+    def exists(self) -> bool:
+        """The directory has been set up."""
+        return (self.data / CONFIG).exists()
+
+    def config(self) -> Config:
+        """Settings. Raises NotFound before the first `up`, Corrupt when the file is damaged."""
+        return self._load(CONFIG, Config)
+
+    def secrets(self) -> Secrets:
+        """Secrets. Raises as `config`, and Corrupt when others may read the file."""
+        path = self.data / SECRETS
+        if path.exists() and path.stat().st_mode & 0o077:
+            raise Corrupt("OpenSecrets", f"{path} can be read by others: chmod 600 it")
+        return self._load(SECRETS, Secrets)
+
+    def _load(self, name: str, kind: type[T]) -> T:
+        path = self.data / name
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except FileNotFoundError:
+            raise NotFound(
+                "NoInstallation", f"there is no cloud in {self.data}; `ringstack up` makes one"
+            ) from None
+        except msgspec.MsgspecError as error:
+            raise Corrupt("BadFile", f"{path}: {error}") from None
+
+    def write(self, config: Config, secrets: Secrets) -> None:
+        """Store both files durably; the configuration last, because it marks the directory as set up."""
+        self._write(SECRETS, secrets)
+        self._write(CONFIG, config)
+
+    def _write(self, name: str, value: msgspec.Struct) -> None:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+        write_durably(self.data / name, text)
+
+    def socket(self, node: int) -> str:
+        """Address of an objectd of this machine."""
+        return f"unix:{self.run}/objectd-{node}.sock"
+
+    def supervisor_pid(self) -> int | None:
+        """Process id of the running supervisor, or None. A stale file is ignored."""
+        try:
+            pid = int(self.pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return pid if process_runs(pid, "cli.supervisor") else None
+
+
+def process_runs(pid: int, marker: str) -> bool:
+    """A live process of that id whose command line holds the marker."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return marker.encode() in command

@@ -1,0 +1,59 @@
+"""What every daemon of ours does at its start and end.
+
+A daemon tells its supervisor that it is ready through an inherited pipe, listens for metrics on a loopback
+port, stops cleanly on SIGTERM or SIGINT, and goes when its supervisor goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import uvloop
+
+from core import log
+from core.http import HttpServer
+from core.metrics import Metrics
+
+READY_FD = "RINGSTACK_READY_FD"
+PR_SET_PDEATHSIG = 1
+
+
+async def serve_metrics(metrics: Metrics) -> int:
+    """Listen on a loopback port for scrapes; returns the port."""
+    return await HttpServer(metrics.handle).listen("127.0.0.1", 0)
+
+
+def report_ready(ports: dict[str, int]) -> None:
+    """Tell the supervisor that this process serves, and on which ports."""
+    fd = os.environ.pop(READY_FD, None)
+    if fd is not None:
+        os.write(int(fd), msgspec.json.encode(ports))
+        os.close(int(fd))
+
+
+async def until_told(stop: asyncio.Event) -> None:
+    """Wait for SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Run a daemon: logs, parent watch, event loop."""
+    log.setup()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    async def body() -> None:
+        gc.collect()
+        gc.freeze()  # what was imported lives for ever; collections need not look at it again
+        gc.set_threshold(50_000, 20, 50)
+        await main()
+
+    uvloop.run(body())

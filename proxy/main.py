@@ -1,0 +1,102 @@
+"""The proxy process: S3 and Swift on one port, over the object cluster.
+
+`python -m proxy.main --data DIR --number N`. Several proxies share the port (SO_REUSEPORT); they keep no
+state that the cluster does not have, so any of them may die at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from core import process
+from core.errors import Corrupt
+from core.http import HttpServer
+from core.installation import Config, Installation, Secrets
+from core.log import AccessLog
+from core.metrics import Metrics
+from core.real import RealEnv
+from proxy import expirer
+from proxy.front import Front
+from proxy.identity import RootCredentials
+from proxy.s3.front import S3Front
+from proxy.store.cluster import Cluster
+from proxy.store.verbs import ClusterStore
+from proxy.swift.front import SwiftFront
+from ring.store import RingStore
+
+CONNECT_S = 10.0
+
+
+def credentials_of(secrets: Secrets) -> RootCredentials:
+    """The root credentials as the fronts take them."""
+    return RootCredentials(
+        secrets.access_key,
+        secrets.secret_key,
+        secrets.user,
+        secrets.key,
+        secrets.account,
+        secrets.token_key,
+    )
+
+
+async def serve(data: Path, number: int) -> None:
+    """Run until told to stop."""
+    installation = Installation(data)
+    config, secrets = installation.config(), installation.secrets()
+    epoch = RingStore(installation.ring).current()
+    if epoch is None:
+        raise Corrupt("NoRing", f"there is no valid ring in {installation.ring}")
+    env = RealEnv()
+    cluster = Cluster(env, epoch, secrets.cluster_key)
+    cluster.start()
+    store = ClusterStore(cluster)
+    metrics = Metrics()
+    access = AccessLog()
+    front = make_front(env, store, config, credentials_of(secrets), metrics, access)
+    server = HttpServer(front.handle)
+    await cluster.wait_up(CONNECT_S)
+    port = await server.listen(config.listen, config.object_port, reuse_port=True)
+    metrics_port = await process.serve_metrics(metrics)
+    tasks = []
+    if number == 0:
+        tasks.append(asyncio.create_task(expirer.run_for_ever(cluster, store)))
+    process.report_ready({"http": port, "metrics": metrics_port})
+    await process.until_told(asyncio.Event())
+    for task in tasks:
+        task.cancel()
+    await server.stop()
+    access.flush()
+    cluster.close()
+
+
+def make_front(
+    env: RealEnv,
+    store: ClusterStore,
+    config: Config,
+    credentials: RootCredentials,
+    metrics: Metrics,
+    access: AccessLog,
+) -> Front:
+    """Both dialects over one store."""
+    return Front(
+        env,
+        S3Front(store, env, credentials, region=config.region, domains=config.domains),
+        SwiftFront(store, env, credentials),
+        metrics=metrics,
+        access=access,
+    )
+
+
+def main() -> None:
+    """Parse arguments and serve."""
+    parser = argparse.ArgumentParser(prog="proxy")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--number", type=int, default=0)
+    arguments = parser.parse_args()
+    process.run(lambda: serve(arguments.data, arguments.number))
+
+
+if __name__ == "__main__":
+    main()
