@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
@@ -22,162 +22,28 @@ import httptools
 
 from core import limits
 from core.errors import Refused, RingstackError
+from core.http_message import Body, BodyTruncated, Headers, Request, Response, header_text
+
+__all__ = [
+    "Body",
+    "BodyTruncated",
+    "Handler",
+    "Headers",
+    "HttpServer",
+    "Request",
+    "Response",
+    "header_text",
+    "reason",
+]
 
 log = logging.getLogger("ringstack.http")
 
-Headers = Sequence[tuple[str, str]]
+# The parser keeps an unfinished header line or trailer to itself; this is how much of it we let come.
+BARREN_BYTES_MAX = limits.URL_BYTES_MAX + limits.HEADER_BYTES_MAX + 512 * limits.KIB
+
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 BODYLESS = frozenset({204, 304})
 SINGLE_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding"})
-
-
-class BodyTruncated(Refused):
-    """The client went away, stalled or broke its framing before the body was complete."""
-
-
-class Body:
-    """The request body as a stream of chunks with back-pressure. One reader."""
-
-    __slots__ = ("_chunks", "_connection", "_error", "_waiter", "buffered", "complete", "length")
-
-    def __init__(self, connection: HttpConnection | None, length: int | None) -> None:
-        self._connection = connection
-        self._chunks: collections.deque[bytes] = collections.deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: BodyTruncated | None = None
-        self.buffered = 0
-        self.complete = False
-        self.length = length  # Content-Length in bytes, or None when chunked
-
-    async def read(self) -> bytes:
-        """Return the next piece, `b""` at the end. Raises BodyTruncated."""
-        while not self._chunks:
-            if self.complete:
-                return b""
-            if self._error is not None:
-                raise self._error
-            if self._connection is not None:
-                self._connection.want_body()
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(limits.BODY_TIMEOUT_S):
-                    await self._waiter
-            except TimeoutError:
-                self.fail("the client stopped sending the body")
-            finally:
-                self._waiter = None
-        chunk = self._chunks.popleft()
-        self.buffered -= len(chunk)
-        if self._connection is not None and self.buffered < limits.BODY_BUFFER_LOW_BYTES:
-            self._connection.resume_input()
-        return chunk
-
-    async def read_all(self, size_max: int) -> bytes:
-        """Whole body of at most `size_max` bytes; raises Refused("EntityTooLarge") beyond it."""
-        if self.length is not None and self.length > size_max:
-            raise Refused("EntityTooLarge", f"the body is larger than {size_max} bytes")
-        parts: list[bytes] = []
-        total = 0
-        while chunk := await self.read():
-            total += len(chunk)
-            if total > size_max:
-                raise Refused("EntityTooLarge", f"the body is larger than {size_max} bytes")
-            parts.append(chunk)
-        return b"".join(parts)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """All pieces in order."""
-        while chunk := await self.read():
-            yield chunk
-
-    def feed(self, chunk: bytes) -> None:
-        """Take a piece from the parser."""
-        self._chunks.append(chunk)
-        self.buffered += len(chunk)
-        self._wake()
-
-    def finish(self) -> None:
-        """Mark the end."""
-        self.complete = True
-        self._wake()
-
-    def fail(self, message: str) -> None:
-        """Break the stream; pieces already buffered are still read first."""
-        if not self.complete and self._error is None:
-            self._error = BodyTruncated("BodyTruncated", message)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-class Request:
-    """One request. `path` and `query` are the raw, still percent-encoded parts of the target.
-
-    `headers` maps lower-case names to values as bytes; repeated headers are joined with `, `.
-    `context` is filled on the way in (request id, identity, timings) and never from headers.
-    """
-
-    __slots__ = (
-        "body",
-        "context",
-        "headers",
-        "keep_alive",
-        "method",
-        "path",
-        "peer",
-        "query",
-        "version",
-    )
-
-    def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes]) -> None:
-        self.version = "1.1"
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.body = Body(None, 0)
-        self.keep_alive = True
-        self.peer = ""
-        self.context: dict[str, Any] = {}
-
-    def header(self, name: str) -> str | None:
-        """Value of a header as text (UTF-8, else Latin-1), or None."""
-        value = self.headers.get(name.lower().encode("latin-1"))
-        return None if value is None else header_text(value)
-
-
-def header_text(value: bytes) -> str:
-    """Decode a header value: UTF-8 as today's clients send, Latin-1 as RFC 9110 once had it."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-class Response:
-    """An answer. `body` is bytes, or an async iterator of chunks.
-
-    With an iterator, `length` is its total size in bytes (sent as Content-Length) or None (chunked).
-    For HEAD, `length` gives the Content-Length to announce. `abort` after the head cuts the connection,
-    the only honest signal when a body cannot be completed.
-    """
-
-    __slots__ = ("body", "headers", "length", "status")
-
-    def __init__(
-        self,
-        status: int,
-        headers: Headers = (),
-        body: bytes | AsyncIterator[bytes] = b"",
-        *,
-        length: int | None = None,
-    ) -> None:
-        self.status = status
-        self.headers: list[tuple[str, str]] = list(headers)
-        self.body = body
-        self.length = length
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -221,6 +87,9 @@ class HttpConnection(asyncio.Protocol):
         self._ended = False
         self._lingering = False
         self._lingered = 0
+        self._barren = (
+            0  # bytes taken in since the parser last had a head or a piece of body to show
+        )
         self._refusal: tuple[int, str] | None = None
         self._peer = ""
 
@@ -268,6 +137,9 @@ class HttpConnection(asyncio.Protocol):
             # set by a callback of ours while the parser ran, when the reason is our own
             reason_given: tuple[int, str] | None = self._refusal
             self._refuse(*(reason_given or (400, f"malformed request: {error}")))
+        self._barren += len(data)
+        if self._barren > BARREN_BYTES_MAX and self._refusal is None:
+            self._refuse(431, "the request headers are too large")
         if self._must_pause():
             self._pause()
 
@@ -323,6 +195,7 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Build the request and queue it for the handler."""
         headers = self._headers
+        self._barren = 0
         path, _, query = self._url.partition(b"?")
         if not path.startswith(b"/"):
             path = _path_of_absolute(path)
@@ -338,7 +211,7 @@ class HttpConnection(asyncio.Protocol):
         if encoding is not None and length is not None:
             self._reject(400, "both Content-Length and Transfer-Encoding are given")
         if encoding is not None and request.version == "1.0":
-            self._reject(400, "HTTP/1.0 has no transfer encodings")
+            self._reject(400, "there are no transfer encodings in HTTP/1.0")
         if encoding is not None and encoding.strip().lower() != b"chunked":
             self._reject(501, "only the chunked transfer encoding is supported")
         if length is not None and not length.isdigit():
@@ -357,6 +230,7 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Pass a piece of body on."""
         request = self._incoming
+        self._barren = 0
         if request is not None:
             if self._continue_wanted is request:
                 self._continue_wanted = None  # the client did not wait for it
@@ -463,7 +337,12 @@ class HttpConnection(asyncio.Protocol):
             return False
         body = response.body
         keep = request.keep_alive and not self._server.draining
-        if self._continue_wanted is request or self._refusal is not None:
+        unread = request.body
+        if (
+            self._continue_wanted is request
+            or self._refusal is not None
+            or (not unread.complete and (unread.length or 0) > limits.BODY_DRAIN_BYTES_MAX)
+        ):
             keep = False
         lines = [b"HTTP/1.1 %d %s" % (response.status, reason(response.status))]
         for name, value in response.headers:
@@ -641,7 +520,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
         while self.connections and loop.time() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 - connections end one by one
         for connection in list(self.connections):
             connection.close()
 
@@ -664,4 +543,3 @@ def _path_of_absolute(target: bytes) -> bytes:
         slash = rest.find(b"/")
         return rest[slash:] if slash >= 0 else b"/"
     return b"/"
-

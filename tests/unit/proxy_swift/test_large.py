@@ -30,9 +30,7 @@ def put_manifest(box, name, items, query="multipart-manifest=put", **headers):
 
 
 def abe(box, name="big"):
-    items = [
-        {"path": f"/s/{n}", "etag": md5(d), "size_bytes": len(d)} for n, d in SEGMENTS.items()
-    ]
+    items = [{"path": f"/s/{n}", "etag": md5(d), "size_bytes": len(d)} for n, d in SEGMENTS.items()]
     return put_manifest(box, name, items)
 
 
@@ -71,7 +69,12 @@ def test_the_raw_manifest_can_be_put_again(box):
 
 @pytest.mark.parametrize(
     ("span", "start", "end"),
-    [("0-9", 0, 10), ("99999-100000", 99_999, 100_001), ("-2", 169_999, 170_001), ("170000-", 170_000, 170_001)],
+    [
+        ("0-9", 0, 10),
+        ("99999-100000", 99_999, 100_001),
+        ("-2", 169_999, 170_001),
+        ("170000-", 170_000, 170_001),
+    ],
 )
 def test_ranges_cross_segments(box, span, start, end):
     abe(box)
@@ -119,9 +122,15 @@ def test_ranged_data_and_nested_segments(box):
         ([{}], "Index 0: expected keys to include one of 'data' or 'path'\n"),
         ([{"path": "/s/a", "teag": 1}], 'Index 0: extraneous keys "teag"\n'),
         ([{"path": 1}], 'Index 0: "path" must be a string\n'),
-        ([{"path": "/s"}], "Index 0: path does not refer to an object. Path must be of the form /container/object.\n"),
+        (
+            [{"path": "/s"}],
+            "Index 0: path does not refer to an object. Path must be of the form /container/object.\n",
+        ),
         ([{"path": "/s/a", "size_bytes": "x"}], "Index 0: invalid size_bytes\n"),
-        ([{"path": "/s/a", "size_bytes": 0}, {"path": "/s/a"}], "Index 0: too small; each segment must be at least 1 byte.\n"),
+        (
+            [{"path": "/s/a", "size_bytes": 0}, {"path": "/s/a"}],
+            "Index 0: too small; each segment must be at least 1 byte.\n",
+        ),
         ([{"path": "/c/big"}], "Index 0: manifest must not include itself as a segment\n"),
         ([{"path": "/s/a", "range": "x"}], "Index 0: invalid range\n"),
         ([{"path": "/s/a", "range": "1-2,3-4"}], "Index 0: multiple ranges (only one allowed)\n"),
@@ -178,7 +187,7 @@ def test_a_changed_segment_is_409_before_and_a_cut_connection_after_the_first_by
     assert box("GET", "c", "big").status == 409
     box("PUT", "s", "a", body=SEGMENTS["a"])
     box("DELETE", "s", "e")
-    with pytest.raises(Exception, match="Incomplete|IncompleteRead|Connection"):
+    with pytest.raises(Exception, match=r"Incomplete|Connection"):
         box("GET", "c", "big")
 
 
@@ -199,23 +208,46 @@ def test_parts_can_be_read_by_number(box):
     assert (head.status, head.header("content-length")) == (206, "1")
     assert box("GET", "c", "big", query="part-number=4").status == 416
     assert box("GET", "c", "big", query="part-number=0").status == 400
-    assert box("GET", "c", "big", query="part-number=1", headers={"Range": "bytes=0-1"}).status == 400
+    assert (
+        box("GET", "c", "big", query="part-number=1", headers={"Range": "bytes=0-1"}).status == 400
+    )
 
 
 def test_deleting_a_manifest_with_its_segments(box):
     abe(box)
     put_manifest(box, "outer", [{"path": "/c/big"}, {"path": "/s/e"}])
-    answer = box("DELETE", "c", "outer", query="multipart-manifest=delete", headers={"Accept": "application/json"})
+    answer = box(
+        "DELETE",
+        "c",
+        "outer",
+        query="multipart-manifest=delete",
+        headers={"Accept": "application/json"},
+    )
     assert answer.status == 200
     assert answer.json() == {
-        "Number Deleted": 5, "Number Not Found": 0, "Response Body": "",
-        "Response Status": "200 OK", "Errors": [],
+        "Number Deleted": 5,
+        "Number Not Found": 0,
+        "Response Body": "",
+        "Response Status": "200 OK",
+        "Errors": [],
     }
     assert box("GET", "s").body == box("GET", "c").body == b""
     box("PUT", "c", "plain", body=b"x")
-    answer = box("DELETE", "c", "plain", query="multipart-manifest=delete", headers={"Accept": "application/json"})
+    answer = box(
+        "DELETE",
+        "c",
+        "plain",
+        query="multipart-manifest=delete",
+        headers={"Accept": "application/json"},
+    )
     assert answer.json()["Errors"] == [["/c/plain", "Not an SLO manifest"]]
-    answer = box("DELETE", "c", "none", query="multipart-manifest=delete", headers={"Accept": "application/json"})
+    answer = box(
+        "DELETE",
+        "c",
+        "none",
+        query="multipart-manifest=delete",
+        headers={"Accept": "application/json"},
+    )
     assert answer.json()["Number Not Found"] == 1
 
 
