@@ -519,8 +519,8 @@ class HttpServer:
                 connection.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
-        while self.connections and loop.time() < deadline:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - connections end one by one
+        while self.connections and loop.time() < deadline:  # noqa: ASYNC110 - they end one by one
+            await asyncio.sleep(0.02)
         for connection in list(self.connections):
             connection.close()
 
