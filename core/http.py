@@ -133,6 +133,8 @@ class HttpConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse(400, "protocol upgrade is not supported")
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(405, "the method is not known")
         except httptools.HttpParserError as error:
             # set by a callback of ours while the parser ran, when the reason is our own
             reason_given: tuple[int, str] | None = self._refusal
@@ -362,7 +364,7 @@ class HttpConnection(asyncio.Protocol):
             lines.append(b"Content-Length: %d" % size)
         if not keep:
             lines.append(b"Connection: close")
-        elif request.version == "1.0":
+        elif request.version == "1.0" or b"connection" in request.headers:
             lines.append(b"Connection: keep-alive")
         head = b"\r\n".join(lines)
         if not head.count(b"\n") == head.count(b"\r") == len(lines) - 1:

@@ -1,7 +1,7 @@
 """Conditional requests: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since. Pure.
 
-Follows RFC 9110 section 13.2.2: an entity-tag condition overrides the date condition of its kind. Tags
-compare without quotes, as Swift's own answers carry both forms.
+All conditions of a request must hold, as Swift has always read them (RFC 9110 section 13.2.2 lets a date
+be ignored beside a tag of its kind). Tags compare without quotes, as Swift's answers carry both forms.
 """
 
 from __future__ import annotations
@@ -48,19 +48,17 @@ def read_status(
 
     `etags`: every tag under which the object may be known (a large object has two).
     """
-    if_match = headers.get(b"if-match")
-    if if_match is not None:
-        if not matches(if_match, etags):
-            return 412
-    else:
-        since = _date(headers, b"if-unmodified-since")
-        if since is not None and ceil_s(modified_us) > since:
-            return 412
-    if_none_match = headers.get(b"if-none-match")
-    if if_none_match is not None:
-        return 304 if matches(if_none_match, etags) else None
+    value = headers.get(b"if-none-match")
+    if value is not None and matches(value, etags):
+        return 304
+    value = headers.get(b"if-match")
+    if value is not None and not matches(value, etags):
+        return 412
     since = _date(headers, b"if-modified-since")
-    return 304 if since is not None and ceil_s(modified_us) <= since else None
+    if since is not None and ceil_s(modified_us) <= since:
+        return 304
+    since = _date(headers, b"if-unmodified-since")
+    return 412 if since is not None and ceil_s(modified_us) > since else None
 
 
 def has_conditions(headers: Mapping[bytes, bytes]) -> bool:

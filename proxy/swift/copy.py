@@ -32,11 +32,11 @@ async def copy(call: Call) -> Response:
     account = check_account_header(given) if given is not None else call.account
     container, name = split_pair(destination, "Destination")
     source = call.where
-    await authorise_in(call, source.account, source.container, write=False)
+    found = await _source(call, source)
     await authorise_in(call, account, container, write=True)
     call.account, call.container, call.name = account, container, name
     call.owner = call.identity is not None and owns(call.identity, account)
-    return await _copy(call, source)
+    return await _copy(call, source, found)
 
 
 async def put_copy(call: Call) -> Response:
@@ -47,15 +47,19 @@ async def put_copy(call: Call) -> Response:
     given = call.header(b"x-copy-from-account")
     account = check_account_header(given) if given is not None else call.account
     container, name = split_pair(call.header(b"x-copy-from") or "", "X-Copy-From")
+    condition.refuse_put_tags(call.headers)
     source = ObjectName(account, container, name)
-    await authorise_in(call, source.account, source.container, write=False)
-    return await _copy(call, source)
+    return await _copy(call, source, await _source(call, source))
 
 
-async def _copy(call: Call, where: ObjectName) -> Response:
+async def _source(call: Call, where: ObjectName) -> Found:
+    """The source, if the caller may read it; it is looked at before the destination is."""
+    await authorise_in(call, where.account, where.container, write=False)
+    return await call.store.get_object(where)
+
+
+async def _copy(call: Call, where: ObjectName, found: Found) -> Response:
     check_object(call.name)
-    condition.refuse_put_tags(call.headers) if call.method == "PUT" else None
-    found = await call.store.get_object(where)
     if LINK in found.record.attributes and call.params.get("symlink") != "get":
         found = await symlink.resolve(call, found)
     manifest_only = call.params.get("multipart-manifest") == "get"

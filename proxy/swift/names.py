@@ -27,9 +27,9 @@ class Target(NamedTuple):
 def decode(text: str) -> str:
     """Percent-decode to UTF-8 text; raises SwiftError 412 on bad UTF-8 or NUL."""
     if "%" not in text:
-        if text.isascii() and "\0" not in text:
-            return text
-        raise SwiftError(412, BAD_NAME)
+        if "\0" in text:
+            raise SwiftError(412, BAD_NAME)
+        return text
     try:
         decoded = unquote_to_bytes(text).decode()
     except UnicodeDecodeError:

@@ -21,7 +21,7 @@ def _decode(text: str) -> str:
 
 
 def parse_query(query: str) -> Mapping[str, str]:
-    """Parameters by name, the last of a repeated one; raises SwiftError 400 on bad UTF-8 or NUL."""
+    """Parameters by name, the last of a repeated one; raises SwiftError 400 on bad UTF-8."""
     if not query:
         return EMPTY
     params: dict[str, str] = {}
@@ -35,8 +35,6 @@ def parse_query(query: str) -> Mapping[str, str]:
             value = _decode(raw_value)
         except UnicodeDecodeError:
             raise SwiftError(400, f'"{name}" parameter not valid UTF-8') from None
-        if "\0" in value:
-            raise SwiftError(400, f'"{name}" parameter contains NULL')
         if name:
             params[name] = value
     return params

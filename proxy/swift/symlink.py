@@ -46,9 +46,7 @@ class Target(NamedTuple):
 
 def target_of(call: Call) -> Target:
     """Target that the headers of a PUT name; raises SwiftError 400 or 412."""
-    text = call.headers[TARGET].decode("latin-1")
-    path = decode(text) if text.isascii() else decode_utf8(call.headers[TARGET])
-    container, slash, name = path.partition("/")
+    container, slash, name = decode(call.header(TARGET) or "").partition("/")
     if not (container and slash and name):
         raise SwiftError(
             412, "X-Symlink-Target header must be of the form <container name>/<object name>"
@@ -62,14 +60,6 @@ def target_of(call: Call) -> Target:
     if any(char in etag for char in ';"\\'):
         raise SwiftError(400, "Bad X-Symlink-Target-Etag format")
     return Target(account, where, etag)
-
-
-def decode_utf8(value: bytes) -> str:
-    """A header that came unencoded."""
-    try:
-        return decode(quoted(value.decode()).replace("%25", "%"))
-    except UnicodeDecodeError:
-        raise SwiftError(412, "Invalid UTF8 or contains NULL") from None
 
 
 async def put(call: Call) -> Response:
