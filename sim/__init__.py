@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real storage code on virtual time, networks and disks, from a seed."""

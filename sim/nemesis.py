@@ -1,0 +1,85 @@
+"""What goes wrong, and when: crashes, power losses, partitions, slow nodes; then everything heals."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from sim.cluster import SimCluster
+
+
+class Nemesis:
+    """Draws faults from the seed until it is told to stop."""
+
+    def __init__(self, cluster: SimCluster, log: list[str]) -> None:
+        self._cluster = cluster
+        self._rng: random.Random = cluster.fork_rng()
+        self._log = log
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin."""
+        faults = self._cluster.faults
+        plans = (
+            (faults.crash_every_s, self._crash),
+            (faults.proxy_crash_every_s, self._crash_proxy),
+            (faults.partition_every_s, self._partition),
+        )
+        for every_s, action in plans:
+            if every_s:
+                self._tasks.append(asyncio.ensure_future(self._repeat(every_s, action)))
+
+    async def stop(self) -> None:
+        """Stop all faults and let everything heal."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._cluster.calm()
+
+    async def _repeat(self, every_s: float, action) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        while True:
+            await asyncio.sleep(every_s * (0.3 + 1.4 * self._rng.random()))
+            await action()
+
+    def _note(self, text: str) -> None:
+        self._log.append(f"{self._cluster.loop.now:.6f} {text}")
+
+    async def _crash(self) -> None:
+        """One node, or now and then several at once; they come back after a while."""
+        count = self._rng.choice((1, 1, 1, 2, 4))
+        up = [node for node in self._cluster.nodes if node.up]
+        victims = self._rng.sample(up, min(count, len(up)))
+        power_loss = self._rng.random() < self._cluster.faults.power_loss_rate
+        for node in victims:
+            self._note(f"kill {node.name} power_loss={power_loss}")
+            node.kill(power_loss=power_loss)
+        await asyncio.sleep(0.05 + 0.6 * self._rng.random())
+        for node in victims:
+            self._note(f"start {node.name}")
+            node.start()
+
+    async def _crash_proxy(self) -> None:
+        proxy = self._rng.choice(self._cluster.proxies)
+        if proxy.store is None:
+            return
+        self._note(f"kill {proxy.name}")
+        proxy.kill()
+        await asyncio.sleep(0.05 + 0.3 * self._rng.random())
+        proxy.start()
+
+    async def _partition(self) -> None:
+        """Some nodes and proxies cannot hear the others, in one direction or both."""
+        names = [node.name for node in self._cluster.nodes]
+        names += [proxy.name for proxy in self._cluster.proxies]
+        side = self._rng.sample(names, self._rng.randint(1, len(names) - 1))
+        others = [name for name in names if name not in side]
+        one_way = self._rng.random() < self._cluster.faults.one_way_rate
+        self._note(f"partition {' '.join(sorted(side))} one_way={one_way}")
+        for near in side:
+            for far in others:
+                self._cluster.net.block(near, far)
+                if not one_way:
+                    self._cluster.net.block(far, near)
+        await asyncio.sleep(0.2 + 2.0 * self._rng.random())
+        self._cluster.net.heal()
+        self._note("heal")

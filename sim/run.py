@@ -1,0 +1,173 @@
+"""One seed: a cluster, a workload under faults, healing, and the verdict of the checkers.
+
+Properties: *linear* and *durable* and *deleted* (every answer, listings and the final reads included, fits
+one order of register operations), *whole* (no body other than one written), *listing* and *converged*
+(after healing, two listings and the reads agree), *alive* (after healing, every name answers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import NamedTuple
+
+import xxhash
+
+from core.errors import RingstackError
+from proxy.store.record import ListQuery
+from sim import history as h
+from sim import linear
+from sim.cluster import SimCluster
+from sim.faults import Faults, swarm
+from sim.history import History
+from sim.loop import SimLoop
+from sim.nemesis import Nemesis
+from sim.workload import ACCOUNT, CONTAINERS, Client, Wrong, make_keys
+
+CLIENTS = 5
+OPERATIONS = 30
+HEAL_S = 90.0
+
+
+class Outcome(NamedTuple):
+    """Result of a seed. `problem` is empty when every property holds."""
+
+    seed: int
+    trace_hash: str
+    problem: str
+    operations: int
+    answered: int
+    virtual_s: float
+    log: tuple[str, ...]
+
+
+def run_seed(
+    seed: int, *, broken: frozenset[str] = frozenset(), faults: Faults | None = None
+) -> Outcome:
+    """Simulate one seed from start to verdict."""
+    rng = random.Random(seed)
+    chosen = faults or swarm(rng)
+    loop = SimLoop()
+    log: list[str] = []
+    history = History()
+    problem = ""
+    try:
+        asyncio.set_event_loop(loop)
+        cluster = SimCluster(
+            loop, rng.getrandbits(64), chosen, proxies=rng.randint(2, 3), broken=broken
+        )
+        loop.run_until_complete(_live(cluster, history, log))
+    except Wrong as wrong:
+        problem = f"whole: {wrong}"
+    finally:
+        _bury(loop)
+        asyncio.set_event_loop(None)
+    problem = problem or _judge(history, loop)
+    return Outcome(
+        seed,
+        _hash(history, log, loop),
+        problem,
+        len(history.operations),
+        sum(operation.outcome != h.UNKNOWN for operation in history.operations),
+        loop.now - 1000.0,
+        tuple(log),
+    )
+
+
+async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
+    cluster.start()
+    store = cluster.proxies[0].store
+    assert store is not None
+    for number, container in enumerate(CONTAINERS):
+        policy = cluster.epoch.policies[number].name
+        await _until_done(
+            lambda container=container, policy=policy: store.create_container(  # type: ignore[misc]
+                ACCOUNT, container, policy=policy, change={}
+            )
+        )
+    keys = make_keys(cluster.fork_rng())
+    nemesis = Nemesis(cluster, log)
+    nemesis.start()
+    clients = [Client(cluster, history, f"c{number}", keys) for number in range(CLIENTS)]
+    await asyncio.gather(*(client.run(OPERATIONS) for client in clients))
+    await nemesis.stop()
+    await _final_reads(cluster, history, keys)
+
+
+async def _until_done(act) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Repeat until it succeeds: after healing, everything must."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + HEAL_S
+    while True:
+        try:
+            await act()
+            return
+        except RingstackError as error:
+            if loop.time() > deadline:
+                raise Wrong(f"alive: not healed after {HEAL_S:.0f} s: {error!r}") from None
+            await asyncio.sleep(0.1)
+
+
+async def _final_reads(cluster: SimCluster, history: History, keys: list) -> None:  # type: ignore[type-arg]
+    """After healing: every name answers, and two listings through different proxies agree with it."""
+    for proxy in (cluster.proxies[0], cluster.proxies[-1]):
+        reader = Client(cluster, history, f"final-{proxy.name}", keys)
+        for key in keys:
+            operation = history.call("final", h.GET, "/".join(key[1:3]), cluster.loop.now)
+
+            async def read(key=key, operation=operation, proxy=proxy) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+                assert proxy.store is not None
+                from core.errors import NotFound
+
+                with contextlib.suppress(NotFound):
+                    operation.value = await reader._get(proxy.store, key)
+                operation.finish(cluster.loop.now, h.OK)
+
+            await _until_done(read)
+        for container in CONTAINERS:
+            await _until_done(lambda c=container, p=proxy: _compare(p.store, c, history))  # type: ignore[misc]
+
+
+async def _compare(store, container: str, history: History) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    page = await store.list_objects(ACCOUNT, container, ListQuery())
+    shown = {row.name: row.summary.etag for row in page.rows}
+    last = {op.key: op.value for op in history.operations if op.client == "final"}
+    for key, value in last.items():
+        owner, name = key.split("/", 1)
+        if owner == container and shown.get(name) != value:
+            raise Wrong(f"listing: {key} reads {value} but lists {shown.get(name)}")
+    info = await store.get_container(ACCOUNT, container)
+    if info.object_count != len(shown):
+        raise Wrong(f"converged: {container} counts {info.object_count} but lists {len(shown)}")
+
+
+def _judge(history: History, loop: SimLoop) -> str:
+    if loop.failures:
+        return f"crash: {loop.failures[0]}"
+    verdict = linear.check(history.by_key().items())
+    if verdict.operation is not None:
+        return f"linear: {verdict.key} cannot place {verdict.operation}"
+    return "linear: undecided" if verdict.undecided else ""
+
+
+def _hash(history: History, log: list[str], loop: SimLoop) -> str:
+    state = xxhash.xxh3_128()
+    for operation in history.operations:
+        state.update(repr(operation).encode())
+    for line in log:
+        state.update(line.encode())
+    state.update(f"{loop.now!r} {loop.net.delivered if loop.net else 0}".encode())
+    return state.hexdigest()
+
+
+def _bury(loop: SimLoop) -> None:
+    """Cancel what is left, so that nothing outlives its loop."""
+    loop.failures, kept = [], loop.failures
+    for tasks in list(loop.tasks_of.values()):
+        for task in list(tasks):
+            task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.failures = kept
+    loop.close()

@@ -1,0 +1,176 @@
+"""Clients that contend for a few names with every kind of operation, and note what they saw."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator
+
+from core.errors import NotFound, PreconditionFailed, RingstackError
+from proxy.store.port import Check
+from proxy.store.record import BodyDigest, Draft, Found, ListQuery, ObjectName, ObjectRecord
+from sim import history as h
+from sim.cluster import SimCluster
+from sim.history import History, Operation
+
+ACCOUNT = "AUTH_sim"
+CONTAINERS = ("plain", "coded")
+KINDS = (
+    *([h.GET] * 5),
+    *([h.PUT] * 3),
+    *([h.PUT_IF_MATCH] * 4),
+    *([h.PUT_IF_ABSENT] * 2),
+    *([h.DELETE] * 2),
+    h.DELETE_IF_MATCH,
+    "list",
+)
+OPERATION_TIMEOUT_S = 40.0
+
+
+class Wrong(Exception):  # noqa: N818 - a verdict
+    """A client saw something that must never happen."""
+
+
+def etag_is(expected: str | None) -> Check:
+    """Condition: the object exists with this ETag."""
+
+    def check(record: ObjectRecord | None) -> None:
+        if record is None or record.etag != expected:
+            raise PreconditionFailed("PreconditionFailed", "it has another ETag")
+
+    return check
+
+
+def absent(record: ObjectRecord | None) -> None:
+    """Condition: there is no object."""
+    if record is not None:
+        raise PreconditionFailed("PreconditionFailed", "it exists")
+
+
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A body in a few pieces."""
+    for start in range(0, len(body), 7000):
+        yield body[start : start + 7000]
+
+
+def draft_of(digest: BodyDigest) -> Draft:
+    """No metadata."""
+    del digest
+    return Draft("text/plain", {})
+
+
+class Client:
+    """One client; each operation goes through a proxy drawn at random."""
+
+    def __init__(
+        self, cluster: SimCluster, history: History, name: str, keys: list[ObjectName]
+    ) -> None:
+        self._cluster = cluster
+        self._history = history
+        self._rng = cluster.fork_rng()
+        self._name = name
+        self._keys = keys
+        self._seen: dict[ObjectName, str | None] = {}
+        self._count = 0
+
+    async def run(self, count: int) -> None:
+        """Perform operations one after another."""
+        for _ in range(count):
+            await asyncio.sleep(self._rng.random() * 0.03)
+            await self.step()
+
+    async def step(self) -> None:
+        """One operation."""
+        proxies = [proxy for proxy in self._cluster.proxies if proxy.store is not None]
+        if not proxies:
+            return
+        proxy = self._rng.choice(proxies)
+        key = self._rng.choice(self._keys)
+        kind = self._rng.choice(KINDS)
+        work = self._list(proxy.store, key.container) if kind == "list" else self._act(
+            proxy.store, kind, key
+        )
+        task = self._cluster.loop.run_as(
+            proxy.name, lambda: asyncio.ensure_future(asyncio.wait_for(work, OPERATION_TIMEOUT_S))
+        )
+        # the proxy may die with the operation; the client only sees that no answer comes
+        await asyncio.wait([task])
+        if not task.cancelled() and isinstance(task.exception(), Wrong):
+            raise task.exception()
+
+    def _body(self) -> bytes:
+        self._count += 1
+        tag = f"{self._name}/{self._count}/".encode()
+        size = self._rng.choice((40, 40, 600, 9000, 30_000))
+        return (tag * (size // len(tag) + 1))[:size]
+
+    async def _act(self, store: object, kind: str, key: ObjectName) -> None:
+        operation = self._history.call(self._name, kind, "/".join(key[1:3]), self._cluster.loop.now)
+        operation.expected = self._seen.get(key)
+        try:
+            await self._perform(store, operation, key)
+            operation.finish(self._cluster.loop.now, h.OK)
+        except NotFound:
+            self._seen[key] = None
+            outcome = h.OK if kind == h.GET else h.REFUSED
+            operation.finish(self._cluster.loop.now, outcome)
+        except PreconditionFailed:
+            operation.finish(self._cluster.loop.now, h.REFUSED)
+        except (RingstackError, TimeoutError):
+            operation.outcome = h.UNKNOWN
+
+    async def _perform(self, store, operation: Operation, key: ObjectName) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        kind = operation.kind
+        if kind == h.GET:
+            operation.value = await self._get(store, key)
+            return
+        if kind in {h.DELETE, h.DELETE_IF_MATCH}:
+            check = None if kind == h.DELETE else etag_is(operation.expected)
+            await store.delete_object(key, check=check)
+            self._seen[key] = None
+            return
+        body = self._body()
+        operation.value = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        check = {
+            h.PUT: None,
+            h.PUT_IF_MATCH: etag_is(operation.expected),
+            h.PUT_IF_ABSENT: absent,
+        }[kind]
+        await store.put_object(key, pieces(body), draft_of, check=check)
+        self._seen[key] = operation.value
+
+    async def _get(self, store, key: ObjectName) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        found: Found = await store.get_object(key)
+        body = b"".join([bytes(piece) async for piece in store.read(found)])
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        if etag != found.record.etag or len(body) != found.record.size:
+            raise Wrong(f"{key.name}: the body is not the one that was written")
+        self._seen[key] = etag
+        return etag
+
+    async def _list(self, store, container: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        """A listing is a read of every name in it, each at its own instant."""
+        keys = [key for key in self._keys if key.container == container]
+        operations = [
+            self._history.call(self._name, h.GET, "/".join(key[1:3]), self._cluster.loop.now)
+            for key in keys
+        ]
+        try:
+            page = await store.list_objects(ACCOUNT, container, ListQuery())
+        except (RingstackError, TimeoutError):
+            return
+        shown = {row.name: row.summary.etag for row in page.rows}
+        for key, operation in zip(keys, operations, strict=True):
+            operation.value = shown.get(key.name)
+            operation.finish(self._cluster.loop.now, h.OK)
+
+
+def make_keys(rng: random.Random) -> list[ObjectName]:
+    """A few names in a replicated and an erasure-coded container."""
+    count = rng.randint(1, 4)
+    return [
+        ObjectName(ACCOUNT, container, f"key{number}")
+        for container in CONTAINERS
+        for number in range(count)
+    ]
