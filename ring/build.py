@@ -66,24 +66,24 @@ def build(draft: Draft, previous: Epoch | None) -> Change:
 
 
 def build_all(draft: Draft, previous: Epoch | None) -> list[Change]:
-    """Build epochs until nothing is pending; the last one is the draft's final state.
+    """The epochs from `previous` to the draft's final state; none when the ring is there already.
 
-    The list holds one change at least; a change that moves nothing ends it.
+    Builds until nothing is pending, or until an epoch moves nothing.
     """
     changes = [build(draft, previous)]
+    if previous is not None and not changes[0].moves and _is_described_by(draft, previous):
+        return []
     while changes[-1].pending and (len(changes) == 1 or len(changes[-1].moves)):
         changes.append(build(draft, changes[-1].epoch))
     return changes
 
 
-def changes_nothing(draft: Draft, previous: Epoch) -> bool:
-    """Whether the epoch is what the draft asks for: its next epoch would equal it."""
-    settings = (
-        previous.devices == draft.devices
-        and previous.policies == draft.policies
-        and previous.settings == draft.settings
+def _is_described_by(draft: Draft, epoch: Epoch) -> bool:
+    return (draft.settings, draft.policies, draft.devices) == (
+        epoch.settings,
+        epoch.policies,
+        epoch.devices,
     )
-    return settings and not build(draft, previous).moves
 
 
 def _next_table(

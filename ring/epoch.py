@@ -72,6 +72,11 @@ class Epoch:
         """Partitions in each table."""
         return self.settings.part_count
 
+    @property
+    def index_replicas(self) -> int:
+        """Width of the table that places index ranges."""
+        return self.settings.index_replicas
+
     def partition(self, key: bytes) -> int:
         """The partition of a key: the top `part_power` bits of xxh3-64 salted with the seed."""
         return _hash64(key, self._seed) >> self._shift

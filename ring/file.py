@@ -93,7 +93,7 @@ def decode_epoch(data: bytes | memoryview, name: str) -> Epoch:
     view = memoryview(data).cast("B")
     try:
         return _decode(view)
-    except (_DamageError, msgspec.MsgspecError, TypeError, Refused) as error:
+    except (ValueError, TypeError, msgspec.MsgspecError, Refused) as error:
         raise Corrupt("CorruptRing", f"{name}: {error}") from error
 
 

@@ -25,7 +25,7 @@ class Policy:
 
     kind "replicated": `replicas` is 1 to 32, data, parity and codec are unset.
     kind "erasure": `data` (k) and `parity` (m) are at least 1, together at most 32, and `codec`
-    names the implementation ("isa-l", "zfec"); replicas is unset.
+    names the implementation ("isa_l_rs_cauchy", "zfec"); replicas is unset.
     """
 
     id: int

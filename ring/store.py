@@ -68,6 +68,10 @@ class RingStore:
         write_durably(path, data, FILE_MODE)
         return path
 
+    def has_draft(self) -> bool:
+        """Whether `ring create` was run here."""
+        return (self.directory / DRAFT_NAME).exists()
+
     def draft(self) -> Draft:
         """The wanted state. Raises NotFound before `ring create`, or Corrupt."""
         path = self.directory / DRAFT_NAME

@@ -1,0 +1,1 @@
+"""Load benchmarks, peers side by side."""

@@ -1,0 +1,1 @@
+"""The `ringstack` command: one file for each noun."""
