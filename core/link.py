@@ -149,14 +149,15 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def send(self, frame: Frame) -> None:
         """Queue a frame; nothing happens when the connection is gone."""
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             return
         head = framing.encode_header(frame) + frame.head
         if len(frame.body) < 16384:
-            self.transport.write(head + frame.body)
+            transport.write(head + frame.body)
         else:
-            self.transport.write(head)
-            self.transport.write(frame.body)
+            transport.write(head)
+            transport.write(frame.body)
 
     def pause_writing(self) -> None:
         """The peer reads slower than we write."""
@@ -208,14 +209,14 @@ class ServerConnection(FrameProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Challenge the client."""
         super().connection_made(transport)
-        self._server.connections.add(self)
+        self._server.connections[self] = None
         assert self.transport is not None
         self.transport.write(framing.hello(self._nonce))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         super().connection_lost(exc)
-        self._server.connections.discard(self)
+        self._server.connections.pop(self, None)
 
     def raw_received(self, data: bytes) -> None:
         """Verify the client's proof before anything else is read."""
@@ -258,7 +259,7 @@ class FrameServer:
         self.key = key
         self.handler = handler
         self.epoch = 0
-        self.connections: set[ServerConnection] = set()
+        self.connections: dict[ServerConnection, None] = {}  # ordered: the simulator repeats runs
         self._server: asyncio.Server | None = None
 
     async def listen(self, address: str) -> None:

@@ -126,36 +126,29 @@ class Blobs:
     async def _read_fragments(self, policy: Policy, extent: Extent) -> bytes:
         """The whole stripe from any k fragments, data fragments first."""
         primaries = self._cluster.blob_targets(extent.blob, policy)
-        found: dict[int, bytes] = {}
         order = sorted(range(policy.width), key=lambda n: (not primaries[n].bulk.up, n))
-        waiting = {
-            asyncio.ensure_future(self._fragment(primaries, extent.blob, number, policy))
-            for number in order[: policy.data]
-        }
-        spare = order[policy.data :]
-        errors: list[Exception] = []
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                error = task.exception()
-                if error is None:
-                    number, data = task.result()
-                    found[number] = data
-                elif not isinstance(error, (Corrupt, Unavailable)):
-                    raise error
-                else:
-                    errors.append(error)
-                    if spare:
-                        again = self._fragment(primaries, extent.blob, spare.pop(0), policy)
-                        waiting.add(asyncio.ensure_future(again))
-        if len(found) < policy.data:
-            raise errors[-1]
+        wanted, spare = order[: policy.data], order[policy.data :]
+        found: dict[int, bytes] = {}
+        while True:
+            results = await asyncio.gather(
+                *(self._fragment(primaries, extent.blob, number, policy) for number in wanted),
+                return_exceptions=True,
+            )
+            failed = [result for result in results if isinstance(result, BaseException)]
+            for number, result in zip(wanted, results, strict=True):
+                if not isinstance(result, BaseException):
+                    found[number] = result
+            if len(found) >= policy.data:
+                break
+            if not isinstance(failed[0], (Corrupt, Unavailable)) or not spare:
+                raise failed[0]
+            wanted, spare = spare[: len(failed)], spare[len(failed) :]
         codec = codec_of(policy)
         return await self._env.offload(lambda: codec.decode(found, extent.blob_size))
 
     async def _fragment(
         self, primaries: tuple[Target, ...], blob: bytes, number: int, policy: Policy
-    ) -> tuple[int, bytes]:
+    ) -> bytes:
         head = wire.encode(wire.GetBlob(blob, number, 0, 1 << 40))
 
         def candidates() -> Iterator[Target]:
@@ -163,7 +156,7 @@ class Blobs:
             yield from self._cluster.blob_handoffs(blob, policy)
 
         frame = await _Hunt(candidates(), head).run()
-        return number, bytes(frame.body)
+        return bytes(frame.body)
 
 
 class _WriteShell:

@@ -20,7 +20,7 @@ from objectd import wire
 from proxy.store import envelope, names, propose
 from proxy.store.cluster import Cluster
 from proxy.store.port import AttributeChange
-from proxy.store.ranges import Listed, Ranges
+from proxy.store.ranges import Listed, Ranges, Totals
 from proxy.store.record import (
     OBJECTS,
     SPACES,
@@ -75,10 +75,10 @@ class Containers:
         range_id = account_range_id(account)
         stored = await self._registers.read(Register(range_id, names.ACCOUNT_NAME, 0))
         record = names.decode_account(stored.record) if stored.exists else AccountRecord(0, 0, {})
-        (own,) = await self._ranges.stats([range_id])
+        (own,) = await self._ranges.stats([(range_id, 0)])
         objects = size = 0
         marker = ""
-        while own.count:
+        while own.live_count:
             page = await self.list_containers(account, ListQuery(marker=marker))
             for row in page.rows:
                 if row.info is not None:
@@ -87,7 +87,7 @@ class Containers:
             if not page.truncated:
                 break
             marker = page.rows[-1].name
-        return AccountInfo(account, record, own.count, objects, size)
+        return AccountInfo(account, record, own.live_count, objects, size)
 
     async def update_account(self, account: str, change: AttributeChange) -> None:
         """Merge attributes."""
@@ -112,7 +112,10 @@ class Containers:
         real = [row.summary for row in listed.rows if row.summary is not None]
         stats = iter(
             await self._ranges.stats(
-                [names.container_range(record.incarnation, OBJECTS) for record in real]
+                [
+                    (names.container_range(record.incarnation, OBJECTS), record.stage)
+                    for record in real
+                ]
             )
         )
         rows = [
@@ -190,7 +193,7 @@ class Containers:
     async def info(self, account: str, container: str) -> ContainerInfo:
         """Record and statistics."""
         handle = await self.read(account, container)
-        (stats,) = await self._ranges.stats([handle.range_id(OBJECTS)])
+        (stats,) = await self._ranges.stats([(handle.range_id(OBJECTS), handle.record.stage)])
         return _info(container, handle.record, stats)
 
     async def update(self, account: str, container: str, change: AttributeChange) -> None:
@@ -306,8 +309,8 @@ class _Changed(PreconditionFailed):
     """Another writer changed the container's record between the steps of a deletion."""
 
 
-def _info(name: str, record: ContainerRecord, stats: wire.RangeStats) -> ContainerInfo:
-    return ContainerInfo(name, record, stats.count, stats.size_bytes)
+def _info(name: str, record: ContainerRecord, stats: Totals) -> ContainerInfo:
+    return ContainerInfo(name, record, stats.live_count, stats.size_bytes)
 
 
 def _no_container(container: str) -> NotFound:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -26,11 +26,27 @@ from proxy.store.registers import HEDGE_S, Register, Registers
 from proxy.store.round import Round, preferred
 
 LIST_TIMEOUT_S = 10.0
+STATS_TIMEOUT_S = 1.0
+MERGE_WAIT_S = 0.5
 MERGE_ROWS = 1000  # rows fetched at a time while replicas differ
 SETTLE_AT_ONCE = 16
 
 
 S = TypeVar("S")
+
+
+class Totals(NamedTuple):
+    """Live registers of a range and the sum of their sizes, bytes."""
+
+    live_count: int
+    size_bytes: int
+
+
+class Sized(msgspec.Struct, array_like=True, frozen=True):
+    """The first fields of any summary: a time, and for objects the size."""
+
+    modified_us: int
+    size: int
 
 
 class ListedRow(NamedTuple, Generic[S]):
@@ -108,23 +124,31 @@ class Ranges:
         same = sum(other.digest == page.digest for other in pages.values())
         return page if same >= needed else None
 
-    async def pages_of_majority(
+    async def pages_to_merge(
         self, call: wire.ListCall, summary: type[S]
     ) -> tuple[Mapping[int, wire.Page[S]], int]:
-        """The same page from a majority at least, and how many that is."""
+        """The same page from every replica that answers soon, a majority at least, and how many that is.
+
+        The third answer is worth waiting for: what two of three hold needs no settling.
+        """
         targets = self._cluster.index_targets(call.range_id)
-        needed = propose.majority_of(len(targets))
+        count = len(targets)
+        needed = propose.majority_of(count)
         head = wire.encode(call)
-        replies = await Round(
-            targets,
-            wire.LIST,
-            lambda _: head,
-            enough=lambda replies: propose.granted(replies) >= needed,
-        ).run(timeout_s=LIST_TIMEOUT_S)
-        raise_if_stale(replies)
-        if propose.granted(replies) < needed:
-            raise Unavailable("NoMajority", "no majority of the index replicas answers")
-        return decoded_pages(replies, summary), needed
+        replies: Mapping[int, Frame] = {}
+        for timeout_s in (MERGE_WAIT_S, LIST_TIMEOUT_S):
+            replies = await Round(
+                targets,
+                wire.LIST,
+                lambda _: head,
+                enough=lambda replies: propose.granted(replies) == count,
+            ).run(timeout_s=timeout_s)
+            raise_if_stale(replies)
+            if propose.granted(replies) >= needed:
+                return decoded_pages(replies, summary), needed
+            if len(replies) == count:
+                break
+        raise Unavailable("NoMajority", "no majority of the index replicas answers")
 
     async def settle(
         self, call: wire.ListCall, row: wire.Row[S], summary: type[S]
@@ -138,35 +162,51 @@ class Ranges:
 
     # -- statistics ----------------------------------------------------------------------------
 
-    async def stats(self, range_ids: Sequence[bytes]) -> list[wire.RangeStats]:
-        """Statistics of ranges, in order; from a majority that agrees when there is one."""
+    async def stats(self, wanted: Sequence[tuple[bytes, int]]) -> list[Totals]:
+        """Statistics of (range id, stage) pairs, in order.
+
+        Replicas that agree on a range's digest agree on its statistics. Where no majority does, the range
+        is counted row by row, as a listing would show it.
+        """
         by_device: dict[int, tuple[Target, list[bytes]]] = {}
-        for range_id in range_ids:
+        for range_id, _ in wanted:
             for target in self._cluster.index_targets(range_id):
                 by_device.setdefault(target.device, (target, []))[1].append(range_id)
-        found: dict[bytes, list[wire.RangeStats]] = {range_id: [] for range_id in range_ids}
+        found: dict[bytes, list[wire.RangeStats]] = {range_id: [] for range_id, _ in wanted}
 
-        async def ask(target: Target, wanted: list[bytes]) -> None:
-            head = wire.encode(wire.StatsCall(wanted))
+        async def ask(target: Target, range_ids: list[bytes]) -> None:
+            head = wire.encode(wire.StatsCall(range_ids))
             try:
-                async with asyncio.timeout(HEDGE_S * 20):
+                async with asyncio.timeout(STATS_TIMEOUT_S):
                     frame = await target.link.ask(wire.STATS, target.device, head)
             except TimeoutError:
                 return
             if frame.status == wire.OK:
-                for range_id, row in zip(wanted, wire.decode_stats(frame.body), strict=True):
+                for range_id, row in zip(range_ids, wire.decode_stats(frame.body), strict=True):
                     found[range_id].append(row)
 
-        await asyncio.gather(*(ask(target, wanted) for target, wanted in by_device.values()))
-        return [self._choose(range_id, found[range_id]) for range_id in range_ids]
+        await asyncio.gather(*(ask(target, ids) for target, ids in by_device.values()))
+        return [
+            self._agreed(range_id, found[range_id]) or await self._count(range_id, stage)
+            for range_id, stage in wanted
+        ]
 
-    def _choose(self, range_id: bytes, rows: list[wire.RangeStats]) -> wire.RangeStats:
+    def _agreed(self, range_id: bytes, rows: list[wire.RangeStats]) -> Totals | None:
         needed = propose.majority_of(len(self._cluster.index_targets(range_id)))
-        if len(rows) < needed:
-            raise Unavailable("NoMajority", "no majority of the index replicas answers")
         digests = [row.digest for row in rows]
-        agreed = [row for row in rows if digests.count(row.digest) >= needed]
-        return agreed[0] if agreed else max(rows, key=lambda row: row.top)
+        for row in rows:
+            if digests.count(row.digest) >= needed:
+                return Totals(row.count, row.size_bytes)
+        return None
+
+    async def _count(self, range_id: bytes, stage: int) -> Totals:
+        """Count a range on which replicas differ."""
+        call = wire.ListCall(range_id, stage, b"", b"", b"", b"", MERGE_ROWS, reverse=False)
+        count = size = 0
+        async for rows in _Merge(self, call, Sized).chunks():
+            count += len(rows)
+            size += sum(row.summary.size for row in rows if row.summary is not None)
+        return Totals(count, size)
 
 
 class _Merge(Generic[S]):
@@ -177,26 +217,34 @@ class _Merge(Generic[S]):
         self._call = call
         self._summary = summary
         self._rows: list[ListedRow[S]] = []
+        self._jump: bytes | None = None
 
     async def run(self) -> Listed[S]:
-        call = self._call
-        marker = call.marker
+        """The page."""
+        async for rows in self.chunks():
+            self._jump = self._take(rows)
+            if len(self._rows) > self._call.limit:
+                return Listed(self._rows[: self._call.limit], truncated=True)
+        return Listed(self._rows, truncated=False)
+
+    async def chunks(self) -> AsyncIterator[list[ListedRow[S]]]:
+        """Settled live rows, a chunk at a time, to the end of the range or where `_jump` leads."""
+        marker = self._call.marker
         while True:
             chunk = msgspec.structs.replace(
-                call, delimiter=b"", marker=marker, limit=MERGE_ROWS, dead=True
+                self._call, delimiter=b"", marker=marker, limit=MERGE_ROWS, dead=True
             )
-            pages, needed = await self._ranges.pages_of_majority(chunk, self._summary)
+            pages, needed = await self._ranges.pages_to_merge(chunk, self._summary)
             merged, ended = self._merge(pages)
-            settled = await self._settle_all(merged, pages, needed)
-            jump = self._take(settled)
-            if len(self._rows) > call.limit:
-                return Listed(self._rows[: call.limit], truncated=True)
-            if jump is not None:
-                marker = jump
-            elif ended:
-                return Listed(self._rows, truncated=False)
-            else:
-                marker = merged[-1].name.encode()
+            yield await self._settle_all(merged, pages, needed)
+            jump = self._take_jump()
+            if jump is None and ended:
+                return
+            marker = jump or merged[-1].name.encode()
+
+    def _take_jump(self) -> bytes | None:
+        jump, self._jump = self._jump, None
+        return jump
 
     def _merge(self, pages: Mapping[int, wire.Page[S]]) -> tuple[list[wire.Row[S]], bool]:
         """Rows of all replicas by highest ballot, up to where the shortest truncated page ends."""
