@@ -29,6 +29,8 @@ def down(data: Path) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while installation.supervisor_pid() is not None:
         if time.monotonic() > deadline:
-            raise Unavailable("StillRunning", f"process {pid} has not stopped; see `ringstack logs`")
+            raise Unavailable(
+                "StillRunning", f"process {pid} has not stopped; see `ringstack logs`"
+            )
         time.sleep(0.05)
     click.echo("stopped")

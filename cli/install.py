@@ -48,9 +48,7 @@ def policies_for(device_count: int) -> tuple[Policy, ...]:
     if device_count >= 3:
         data, parity = (4, 2) if device_count >= 6 else (2, 1)
         policies.append(
-            Policy(
-                1, f"erasure-{data}-{parity}", "erasure", data=data, parity=parity, codec=CODEC
-            )
+            Policy(1, f"erasure-{data}-{parity}", "erasure", data=data, parity=parity, codec=CODEC)
         )
     return tuple(policies)
 

@@ -186,9 +186,7 @@ class Supervisor:
                 return
             restart = after_exit(crashes, time.monotonic() - started)
             crashes = restart.crashes
-            log.warning(
-                "%s ended with status %d and is started again", daemon.spec.name, status
-            )
+            log.warning("%s ended with status %d and is started again", daemon.spec.name, status)
             await asyncio.sleep(restart.delay_s)
             started = time.monotonic()
             daemon.state.restarts += 1

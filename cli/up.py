@@ -153,14 +153,16 @@ def panel(installation: Installation, state: str) -> str:
     config = installation.config()
     host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
     url = f"http://{host}:{config.object_port}"
-    data = "" if installation.data == Installation(Path("~/.local/share/ringstack")).data else (
-        f" --data {installation.data}"
+    data = (
+        ""
+        if installation.data == Installation(Path("~/.local/share/ringstack")).data
+        else (f" --data {installation.data}")
     )
     return (
         f"Ringstack is {state}\n"
         f"  S3           {url}\n"
         f"  Swift        {url}/auth/v1.0\n"
-        f"  credentials  eval \"$(ringstack env{data})\"\n"
+        f'  credentials  eval "$(ringstack env{data})"\n'
         f"  data         {installation.data} ({len(config.devices)} devices)\n"
         f"  stop         ringstack down{data}"
     )

@@ -51,7 +51,9 @@ LINEAGE_MAX = 64
 LINEAGE_WINDOW_US = 60_000_000
 MUTATION_DEADLINE_S = 20.0
 READ_DEADLINE_S = 20.0
-CEILING_AHEAD_US = 4_000_000  # how far ahead of the clock promises are covered by one synced ceiling
+CEILING_AHEAD_US = (
+    4_000_000  # how far ahead of the clock promises are covered by one synced ceiling
+)
 
 assert INLINE_BYTES_MAX < STRIPE_BYTES <= OBJECT_BYTES_MAX
 assert STRIPE_BYTES + MIB < FRAME_BYTES_MAX

@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import cast
 
 from core import frame as framing
@@ -267,8 +268,7 @@ class FrameServer:
         loop = asyncio.get_running_loop()
         kind, _, rest = address.partition(":")
         if kind == "unix":
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(rest)
+            remove_socket(Path(rest))
             with short_path(rest) as path:
                 self._server = await loop.create_unix_server(
                     lambda: ServerConnection(self), path, backlog=256
@@ -287,8 +287,13 @@ class FrameServer:
             connection.abort()
 
 
+def remove_socket(path: Path) -> None:
+    """Remove what an earlier process left at a socket's path."""
+    path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
-def short_path(path: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def short_path(path: str) -> Iterator[str]:
     """Yield a name for a unix socket that fits sun_path (108 bytes), through /proc for deep directories."""
     if len(path.encode()) <= UNIX_PATH_BYTES_MAX:
         yield path
@@ -360,6 +365,7 @@ class Link:
         self._next_call = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._changed: asyncio.Future[None] | None = None
 
     @property
     def up(self) -> bool:
@@ -377,7 +383,10 @@ class Link:
         deadline = loop.time() + timeout_s
         self.start()
         while not self.up and loop.time() < deadline:
-            await asyncio.sleep(0.01)
+            self._changed = loop.create_future()
+            timer = loop.call_later(deadline - loop.time(), _wake, self._changed)
+            await self._changed
+            timer.cancel()
         return self.up
 
     async def _connect_forever(self) -> None:
@@ -395,6 +404,7 @@ class Link:
                     continue
                 if connection.transport is not None:
                     self._connection = connection
+                    _wake(self._changed)
                     return
         finally:
             self._task = None
@@ -472,3 +482,8 @@ class Link:
             self._task.cancel()
         if self._connection is not None:
             self._connection.abort()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -106,7 +106,9 @@ class RealFile:
         except BlockingIOError:
             return None
         except OSError as error:
-            if error.errno == errno.EOPNOTSUPP:  # a file system without NOWAIT: let the thread do it
+            if (
+                error.errno == errno.EOPNOTSUPP
+            ):  # a file system without NOWAIT: let the thread do it
                 return None
             raise
         if count == length:
@@ -158,7 +160,7 @@ class RealDisk:
     def list_directory(self, path: str) -> list[str]:
         """Sorted entries."""
         try:
-            return sorted(os.listdir(self.root / path))
+            return sorted(entry.name for entry in (self.root / path).iterdir())
         except FileNotFoundError:
             return []
 

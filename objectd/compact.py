@@ -118,4 +118,3 @@ async def run_for_ever(devices: Sequence[Device]) -> None:
                     pass
             except (OSError, Corrupt) as error:
                 log.error("compaction of %s stopped: %s", device.identity.name, error)
-

@@ -85,7 +85,9 @@ class Device:
         stored = self.index.get(POSITION_KEY)
         segment, offset = _POSITION.unpack(stored) if stored is not None else (0, 0)
         if stored is not None and self.log.active < segment:
-            raise Corrupt("LogBehindIndex", "the log is shorter than its index: is it another disk?")
+            raise Corrupt(
+                "LogBehindIndex", "the log is shorter than its index: is it another disk?"
+            )
         self.log.recover_tail(offset if segment == self.log.active else 0)
         for number in self.log.segments:
             if number < segment:
@@ -136,7 +138,9 @@ class Device:
         value = self.index.get(key)
         old = None if value is None else rows.unpack_register(value)
         if old is not None:
-            if old.ballot > head.ballot or (old.ballot == head.ballot and old.place == scanned.place):
+            if old.ballot > head.ballot or (
+                old.ballot == head.ballot and old.place == scanned.place
+            ):
                 return
             self._account_segment(old.place, -1)
             if old.expires_s:
@@ -169,7 +173,11 @@ class Device:
         self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow
     ) -> None:
         stats = self.stats(range_id)
-        count, size, digest = stats.live_count, stats.size_bytes, int.from_bytes(stats.digest, "big")
+        count, size, digest = (
+            stats.live_count,
+            stats.size_bytes,
+            int.from_bytes(stats.digest, "big"),
+        )
         if old is not None:
             digest ^= int.from_bytes(rows.register_digest(name, old.ballot), "big")
             if old.flags & wire.LIVE:
@@ -330,7 +338,10 @@ class Device:
             header = records.RecordHeader(kind, len(key), len(head), body_bytes, wall_us, b"")
             self._applied = (result.segment, result.offset)
             front = body[0] if body else b""
-            self.apply(Scanned(result, header, key, head), bytes(front) if kind == records.REGISTER else b"")
+            self.apply(
+                Scanned(result, header, key, head),
+                bytes(front) if kind == records.REGISTER else b"",
+            )
             self._applied = None
             done(None)
 

@@ -34,18 +34,14 @@ def list_page(index: Index, call: wire.ListCall) -> wire.Page[msgspec.Raw]:
             continue
         summary = msgspec.Raw(b"\xc0" if witness else rows.peek_summary(value) or b"\xc0")
         result.append(
-            wire.Row(
-                name.decode(), ballot, rows.peek_flags(value), summary, witness.decode()
-            )
+            wire.Row(name.decode(), ballot, rows.peek_flags(value), summary, witness.decode())
         )
         state.update(name + ballot + witness)
     state.update(b"+" if truncated else b".")
     return wire.Page(result, truncated, state.digest())
 
 
-def _names(
-    index: Index, call: wire.ListCall
-) -> Iterator[tuple[bytes, bytes, bytes]]:
+def _names(index: Index, call: wire.ListCall) -> Iterator[tuple[bytes, bytes, bytes]]:
     """(name, packed row, witness) in order; witness is set for a common prefix."""
     prefix, delimiter = call.prefix, call.delimiter
     low, high = _bounds(call)

@@ -89,7 +89,11 @@ async def serve(data: Path, node: int) -> None:
     for known in config.devices:
         if known.node == node:
             identity = DeviceIdentity(
-                known.id, f"d{known.id}", config.installation, epoch.settings.part_power, epoch.settings.seed
+                known.id,
+                f"d{known.id}",
+                config.installation,
+                epoch.settings.part_power,
+                epoch.settings.seed,
             )
             devices[known.id] = open_device(env, Path(known.path), identity)
     server = ObjectServer(env, secrets.cluster_key, devices)

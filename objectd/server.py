@@ -361,8 +361,12 @@ class ObjectServer:
         end = min(row.body_bytes, -(-last // SUM_BLOCK_BYTES) * SUM_BLOCK_BYTES)
         body_at = row.place.offset + row.place.length - row.body_bytes
         try:
-            head = await self._bytes(device, row.place.segment, body_at - row.head_bytes, row.head_bytes)
-            data = await self._bytes(device, row.place.segment, body_at + start, max(0, end - start))
+            head = await self._bytes(
+                device, row.place.segment, body_at - row.head_bytes, row.head_bytes
+            )
+            data = await self._bytes(
+                device, row.place.segment, body_at + start, max(0, end - start)
+            )
             blob_head = records.decode_blob_head(head)
         except (OSError, Corrupt, msgspec.MsgspecError) as error:
             log.error("a blob cannot be read from %s: %s", device.identity.name, error)
@@ -389,7 +393,12 @@ class ObjectServer:
         held = [
             blob
             for blob in message.blobs
-            if any(True for _ in device.index.scan(rows.BLOB_TABLE + blob, rows.BLOB_TABLE + blob + b"\xff\xff"))
+            if any(
+                True
+                for _ in device.index.scan(
+                    rows.BLOB_TABLE + blob, rows.BLOB_TABLE + blob + b"\xff\xff"
+                )
+            )
         ]
         if not held:
             connection.reply(call, wire.OK)
@@ -436,5 +445,3 @@ def status_of(error: OSError | None) -> int:
 
 def _nothing() -> None:
     """For a ceiling that nobody waits for."""
-
-

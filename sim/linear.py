@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
     undecided: bool = False
 
 
-class TooWide(Exception):  # noqa: N818 - ends a search, is not a fault
+class TooWide(Exception):
     """The search has more configurations than it may keep."""
 
 
@@ -54,9 +54,7 @@ def apply(operation: Operation, value: str | None) -> tuple[bool, str | None]:
 
 def check_key(operations: list[Operation]) -> Operation | None:
     """None when the operations of one key are linearizable, else the first that cannot be placed."""
-    useful = [
-        op for op in operations if not (op.kind == h.GET and op.outcome == h.UNKNOWN)
-    ]
+    useful = [op for op in operations if not (op.kind == h.GET and op.outcome == h.UNKNOWN)]
     events: list[tuple[float, int, int]] = []
     for number, operation in enumerate(useful):
         events.append((operation.called_at, 0, number))

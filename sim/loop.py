@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NODE: contextvars.ContextVar[str] = contextvars.ContextVar("node", default="harness")
 
 
-class _NoSelector(selectors._BaseSelectorImpl):  # type: ignore[name-defined,misc]
+class _NoSelector(selectors._BaseSelectorImpl):
     """Never waits; turning the clock is the only way time passes."""
 
     def __init__(self, loop: SimLoop) -> None:
@@ -45,7 +45,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         super().__init__(_NoSelector(self))
         self._clock_resolution = 1e-9
         self.set_exception_handler(self._failed)
-        self.set_task_factory(self._make_task)
+        self.set_task_factory(self._make_task)  # type: ignore[arg-type]  # its protocol is private
 
     def time(self) -> float:
         """Virtual seconds."""

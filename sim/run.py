@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 import xxhash
 
-from core.errors import RingstackError
-from proxy.store.record import ListQuery
+from core.errors import NotFound, RingstackError
+from proxy.store.record import ListQuery, ObjectName
+from proxy.store.verbs import ClusterStore
 from sim import history as h
 from sim import linear
 from sim.cluster import SimCluster
 from sim.faults import Faults, swarm
-from sim.history import History
+from sim.history import History, Operation
 from sim.loop import SimLoop
 from sim.nemesis import Nemesis
-from sim.workload import ACCOUNT, CONTAINERS, Client, Wrong, make_keys
+from sim.workload import ACCOUNT, CONTAINERS, Client, Wrong, make_keys, read_etag
 
 CLIENTS = 5
 OPERATIONS = 30
@@ -43,7 +46,7 @@ class Outcome(NamedTuple):
 
 
 def run_seed(
-    seed: int, *, broken: frozenset[str] = frozenset(), faults: Faults | None = None
+    seed: int, broken: frozenset[str] = frozenset(), *, faults: Faults | None = None
 ) -> Outcome:
     """Simulate one seed from start to verdict."""
     rng = random.Random(seed)
@@ -82,9 +85,7 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     for number, container in enumerate(CONTAINERS):
         policy = cluster.epoch.policies[number].name
         await _until_done(
-            lambda container=container, policy=policy: store.create_container(  # type: ignore[misc]
-                ACCOUNT, container, policy=policy, change={}
-            )
+            partial(store.create_container, ACCOUNT, container, policy=policy, change={})
         )
     keys = make_keys(cluster.fork_rng())
     nemesis = Nemesis(cluster, log)
@@ -95,7 +96,7 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     await _final_reads(cluster, history, keys)
 
 
-async def _until_done(act) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def _until_done(act: Callable[[], Awaitable[object]]) -> None:
     """Repeat until it succeeds: after healing, everything must."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + HEAL_S
@@ -109,29 +110,27 @@ async def _until_done(act) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN
             await asyncio.sleep(0.1)
 
 
-async def _final_reads(cluster: SimCluster, history: History, keys: list) -> None:  # type: ignore[type-arg]
+async def _final_reads(cluster: SimCluster, history: History, keys: list[ObjectName]) -> None:
     """After healing: every name answers, and two listings through different proxies agree with it."""
     for proxy in (cluster.proxies[0], cluster.proxies[-1]):
-        reader = Client(cluster, history, f"final-{proxy.name}", keys)
+        store = proxy.store
+        assert store is not None
         for key in keys:
             operation = history.call("final", h.GET, "/".join(key[1:3]), cluster.loop.now)
-
-            async def read(key=key, operation=operation, proxy=proxy) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-                assert proxy.store is not None
-                from core.errors import NotFound
-
-                with contextlib.suppress(NotFound):
-                    operation.value = await reader._get(proxy.store, key)
-                operation.finish(cluster.loop.now, h.OK)
-
-            await _until_done(read)
+            await _until_done(partial(_read, store, key, operation))
+            operation.finish(cluster.loop.now, h.OK)
         for container in CONTAINERS:
-            await _until_done(lambda c=container, p=proxy: _compare(p.store, c, history))  # type: ignore[misc]
+            await _until_done(partial(_compare, store, container, history))
 
 
-async def _compare(store, container: str, history: History) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def _read(store: ClusterStore, key: ObjectName, operation: Operation) -> None:
+    with contextlib.suppress(NotFound):
+        operation.value = await read_etag(store, key)
+
+
+async def _compare(store: ClusterStore, container: str, history: History) -> None:
     page = await store.list_objects(ACCOUNT, container, ListQuery())
-    shown = {row.name: row.summary.etag for row in page.rows}
+    shown = {row.name: row.summary.etag for row in page.rows if row.summary is not None}
     last = {op.key: op.value for op in history.operations if op.client == "final"}
     for key, value in last.items():
         owner, name = key.split("/", 1)

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 from core.errors import NotFound, PreconditionFailed, RingstackError
 from proxy.store.port import Check
-from proxy.store.record import BodyDigest, Draft, Found, ListQuery, ObjectName, ObjectRecord
+from proxy.store.record import BodyDigest, Draft, ListQuery, ObjectName, ObjectRecord
+from proxy.store.verbs import ClusterStore
 from sim import history as h
 from sim.cluster import SimCluster
 from sim.history import History, Operation
@@ -28,7 +29,7 @@ KINDS = (
 OPERATION_TIMEOUT_S = 40.0
 
 
-class Wrong(Exception):  # noqa: N818 - a verdict
+class Wrong(Exception):
     """A client saw something that must never happen."""
 
 
@@ -60,6 +61,16 @@ def draft_of(digest: BodyDigest) -> Draft:
     return Draft("text/plain", {})
 
 
+async def read_etag(store: ClusterStore, key: ObjectName) -> str:
+    """Read an object whole and return its ETag. Raises NotFound, or Wrong when the body is not right."""
+    found = await store.get_object(key)
+    body = b"".join([bytes(piece) async for piece in store.read(found)])
+    etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    if etag != found.record.etag or len(body) != found.record.size:
+        raise Wrong(f"{key.name}: the body is not the one that was written")
+    return etag
+
+
 class Client:
     """One client; each operation goes through a proxy drawn at random."""
 
@@ -86,10 +97,13 @@ class Client:
         if not proxies:
             return
         proxy = self._rng.choice(proxies)
+        assert proxy.store is not None
         key = self._rng.choice(self._keys)
         kind = self._rng.choice(KINDS)
-        work = self._list(proxy.store, key.container) if kind == "list" else self._act(
-            proxy.store, kind, key
+        work = (
+            self._list(proxy.store, key.container)
+            if kind == "list"
+            else self._act(proxy.store, kind, key)
         )
         task = self._cluster.loop.run_as(
             proxy.name, lambda: asyncio.ensure_future(asyncio.wait_for(work, OPERATION_TIMEOUT_S))
@@ -105,7 +119,7 @@ class Client:
         size = self._rng.choice((40, 40, 600, 9000, 30_000))
         return (tag * (size // len(tag) + 1))[:size]
 
-    async def _act(self, store: object, kind: str, key: ObjectName) -> None:
+    async def _act(self, store: ClusterStore, kind: str, key: ObjectName) -> None:
         operation = self._history.call(self._name, kind, "/".join(key[1:3]), self._cluster.loop.now)
         operation.expected = self._seen.get(key)
         try:
@@ -120,10 +134,10 @@ class Client:
         except (RingstackError, TimeoutError):
             operation.outcome = h.UNKNOWN
 
-    async def _perform(self, store, operation: Operation, key: ObjectName) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    async def _perform(self, store: ClusterStore, operation: Operation, key: ObjectName) -> None:
         kind = operation.kind
         if kind == h.GET:
-            operation.value = await self._get(store, key)
+            operation.value = self._seen[key] = await read_etag(store, key)
             return
         if kind in {h.DELETE, h.DELETE_IF_MATCH}:
             check = None if kind == h.DELETE else etag_is(operation.expected)
@@ -140,16 +154,7 @@ class Client:
         await store.put_object(key, pieces(body), draft_of, check=check)
         self._seen[key] = operation.value
 
-    async def _get(self, store, key: ObjectName) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        found: Found = await store.get_object(key)
-        body = b"".join([bytes(piece) async for piece in store.read(found)])
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        if etag != found.record.etag or len(body) != found.record.size:
-            raise Wrong(f"{key.name}: the body is not the one that was written")
-        self._seen[key] = etag
-        return etag
-
-    async def _list(self, store, container: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    async def _list(self, store: ClusterStore, container: str) -> None:
         """A listing is a read of every name in it, each at its own instant."""
         keys = [key for key in self._keys if key.container == container]
         operations = [
@@ -160,7 +165,7 @@ class Client:
             page = await store.list_objects(ACCOUNT, container, ListQuery())
         except (RingstackError, TimeoutError):
             return
-        shown = {row.name: row.summary.etag for row in page.rows}
+        shown = {row.name: row.summary.etag for row in page.rows if row.summary is not None}
         for key, operation in zip(keys, operations, strict=True):
             operation.value = shown.get(key.name)
             operation.finish(self._cluster.loop.now, h.OK)

@@ -135,9 +135,11 @@ class Blobs:
                 return_exceptions=True,
             )
             failed = [result for result in results if isinstance(result, BaseException)]
-            for number, result in zip(wanted, results, strict=True):
-                if not isinstance(result, BaseException):
-                    found[number] = result
+            found.update(
+                (number, result)
+                for number, result in zip(wanted, results, strict=True)
+                if not isinstance(result, BaseException)
+            )
             if len(found) >= policy.data:
                 break
             if not isinstance(failed[0], (Corrupt, Unavailable)) or not spare:
@@ -305,5 +307,3 @@ class _Hunt:
 def _ignore(frame: Frame) -> None:
     """A drop needs no answer."""
     del frame
-
-

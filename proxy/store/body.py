@@ -123,9 +123,7 @@ async def _read(blobs: Blobs, extent: Extent, offset: int, size: int) -> bytes |
     return await blobs.read(extent, offset, size)
 
 
-def _windows(
-    manifest: Sequence[Extent], start: int, length: int
-) -> list[tuple[Extent, int, int]]:
+def _windows(manifest: Sequence[Extent], start: int, length: int) -> list[tuple[Extent, int, int]]:
     """(extent, offset in it, bytes) covering the range, none longer than WINDOW_BYTES."""
     result: list[tuple[Extent, int, int]] = []
     position, end = 0, start + length

@@ -38,7 +38,9 @@ from proxy.store.round import Round
 from ring.epoch import account_range_id
 from ring.policy import Policy
 
-CACHE_S = 1.0  # how old a container's attributes may be; its existence is always checked by the fence
+CACHE_S = (
+    1.0  # how old a container's attributes may be; its existence is always checked by the fence
+)
 CACHE_MAX = 10_000
 STALE_TRIES = 5
 FENCE_TIMEOUT_S = 3.0
@@ -251,9 +253,7 @@ class Containers:
         await self._registers.mutate(self._register(account, container), bury)
 
     async def _occupied(self, handle: Handle, stage: int) -> bool:
-        page = await self._ranges.page(
-            handle.range_id(OBJECTS), stage, ListQuery(limit=1), Summary
-        )
+        page = await self._ranges.page(handle.range_id(OBJECTS), stage, ListQuery(limit=1), Summary)
         return bool(page.rows)
 
     async def _fence(self, range_id: bytes, stage: int) -> None:

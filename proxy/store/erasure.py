@@ -82,7 +82,9 @@ def _make(codec: str, data: int, parity: int) -> Codec:
         return IsalCodec(data, parity)
     if codec == ZFEC:
         return ZfecCodec(data, parity)
-    raise Refused("UnknownCodec", f"there is no erasure codec {codec!r}; known: {', '.join(CODECS)}")
+    raise Refused(
+        "UnknownCodec", f"there is no erasure codec {codec!r}; known: {', '.join(CODECS)}"
+    )
 
 
 def codec_of(policy: Policy) -> Codec:

@@ -74,9 +74,7 @@ class Store(Protocol):
         """Record and statistics. Raises NotFound("NoSuchContainer")."""
         ...
 
-    async def update_container(
-        self, account: str, container: str, change: AttributeChange
-    ) -> None:
+    async def update_container(self, account: str, container: str, change: AttributeChange) -> None:
         """Merge attributes. Raises NotFound("NoSuchContainer")."""
         ...
 
@@ -104,7 +102,12 @@ class Store(Protocol):
         ...
 
     async def put_object(
-        self, where: ObjectName, body: AsyncIterator[bytes], finish: Finish, *, check: Check | None = None
+        self,
+        where: ObjectName,
+        body: AsyncIterator[bytes],
+        finish: Finish,
+        *,
+        check: Check | None = None,
     ) -> Found:
         """Store a body. `finish` sees its digest once it is complete and gives the record's fields."""
         ...

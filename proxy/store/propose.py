@@ -116,9 +116,7 @@ def _carries(frame: Frame, held: wire.Held, want: int) -> bool:
     return len(frame.body) < whole or wire.digest_of(frame.body) == held.digest
 
 
-def read_is_settled(
-    replies: Mapping[int, Frame], count: int, wants: Mapping[int, int]
-) -> bool:
+def read_is_settled(replies: Mapping[int, Frame], count: int, wants: Mapping[int, int]) -> bool:
     """A read may stop here: a majority hold the same highest record and its body has come."""
     if granted(replies) < majority_of(count):
         return False

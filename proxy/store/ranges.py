@@ -97,9 +97,7 @@ class Ranges:
             return Listed(page.rows, page.truncated)
         return await _Merge(self, call, summary).run()
 
-    async def _agreed_page(
-        self, call: wire.ListCall, summary: type[S]
-    ) -> wire.Page[S] | None:
+    async def _agreed_page(self, call: wire.ListCall, summary: type[S]) -> wire.Page[S] | None:
         """The page if a majority hold exactly the same, else None."""
         targets = self._cluster.index_targets(call.range_id)
         count = len(targets)
@@ -112,9 +110,7 @@ class Ranges:
             targets,
             wire.LIST,
             heads.__getitem__,
-            enough=lambda replies: (
-                first[0] in replies and propose.granted(replies) >= needed
-            ),
+            enough=lambda replies: first[0] in replies and propose.granted(replies) >= needed,
         ).run(first=first, hedge_s=HEDGE_S * 4, timeout_s=LIST_TIMEOUT_S)
         raise_if_stale(replies)
         pages = decoded_pages(replies, summary)

@@ -167,9 +167,7 @@ class Registers:
         except TimeoutError:
             raise Unavailable("Contended", "too many writers wait for this name") from None
 
-    async def _mutate(
-        self, register: Register, decide: Decide, *, needs_inline: bool
-    ) -> Mutated:
+    async def _mutate(self, register: Register, decide: Decide, *, needs_inline: bool) -> Mutated:
         loop = asyncio.get_running_loop()
         start = loop.time()
         attempt = _Attempt(wire.WANT_ALL if needs_inline else wire.WANT_META)

@@ -93,9 +93,7 @@ class ClusterStore:
         """See the port."""
         return await self._containers.info(account, container)
 
-    async def update_container(
-        self, account: str, container: str, change: AttributeChange
-    ) -> None:
+    async def update_container(self, account: str, container: str, change: AttributeChange) -> None:
         """See the port."""
         await self._containers.update(account, container, change)
 

@@ -104,9 +104,7 @@ class MemoryStore:
     async def update_account(self, account: str, change: AttributeChange) -> None:
         now = self._clock()
         old = self._accounts.get(account) or AccountRecord(now, now, {})
-        self._accounts[account] = AccountRecord(
-            now, old.created_us, merged(old.attributes, change)
-        )
+        self._accounts[account] = AccountRecord(now, old.created_us, merged(old.attributes, change))
 
     async def list_containers(self, account: str, query: ListQuery) -> ContainerPage:
         names = [name for owner, name in self._containers if owner == account]
@@ -150,9 +148,7 @@ class MemoryStore:
     async def get_container(self, account: str, container: str) -> ContainerInfo:
         return self._info(account, container)
 
-    async def update_container(
-        self, account: str, container: str, change: AttributeChange
-    ) -> None:
+    async def update_container(self, account: str, container: str, change: AttributeChange) -> None:
         old = self._info(account, container).record
         self._containers[account, container] = ContainerRecord(
             self._clock(),
@@ -174,7 +170,9 @@ class MemoryStore:
         self, account: str, container: str, query: ListQuery, *, space: str = OBJECTS
     ) -> ObjectPage:
         self._info(account, container)
-        names = [w.name for w in self._objects if w[:2] == (account, container) and w.space == space]
+        names = [
+            w.name for w in self._objects if w[:2] == (account, container) and w.space == space
+        ]
         rows, more = select(names, query)
         result = []
         for name, is_prefix in rows:

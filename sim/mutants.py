@@ -1,0 +1,16 @@
+"""Rules left out on purpose, to prove that the checkers would notice. Pure.
+
+Each name is understood by one place of the code under test or of the simulated hardware; nothing outside
+the simulator can set one.
+"""
+
+from __future__ import annotations
+
+MUTANTS = {
+    "write-quorum-1": "a mutation is acknowledged after one replica stored it",
+    "skip-sync": "fdatasync does nothing",
+    "no-write-back": "a read returns what it found without confirming it",
+    "accept-below-promise": "an acceptor forgets what it has promised",
+    "no-lineage": "a retry does not look for its own earlier effect",
+    "unconfirmed-refusal": "a failed condition is answered from an unconfirmed record",
+}
