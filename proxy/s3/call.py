@@ -69,9 +69,16 @@ class Call:
         if expected.decode("latin-1") not in {self.account, owner_id(self.account)}:
             raise S3Error("AccessDenied")
 
-    async def document(self, root: str, *, size_max: int = DOCUMENT_BYTES_MAX) -> Node:
-        """The request's XML body. Raises MalformedXML and whatever its digests refuse."""
-        payload = Payload(self.body, self.headers, self.verified, size_max=size_max)
+    async def document(
+        self, root: str, *, size_max: int = DOCUMENT_BYTES_MAX, announced: bool = True
+    ) -> Node:
+        """The request's XML body. Raises MalformedXML and whatever its digests refuse.
+
+        `announced`: checksums in the headers are those of this body.
+        """
+        payload = Payload(
+            self.body, self.headers, self.verified, size_max=size_max, announced=announced
+        )
         data = await payload.read_document()
         if not data.strip():
             raise S3Error("MissingRequestBodyError")

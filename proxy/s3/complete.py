@@ -9,7 +9,6 @@ itself tells that it came from this upload.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import itertools
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from core.errors import NotFound, RingstackError
 from core.http import Response
 from proxy.s3 import checksum, upload
 from proxy.s3.call import Call, xml_response
+from proxy.s3.concurrent import each
 from proxy.s3.condition import WriteCondition, write_condition
 from proxy.s3.errors import S3Error
 from proxy.s3.multipart import CONCURRENT_MAX, clear, find_upload, no_such_upload, part_rows
@@ -49,7 +49,10 @@ class AlreadyComposedError(RingstackError):
 
 async def complete_upload(call: Call) -> Response:
     """CompleteMultipartUpload."""
-    node = await call.document("CompleteMultipartUpload", size_max=DOCUMENT_BYTES_MAX)
+    # x-amz-checksum-* headers are about the object here, not about this document
+    node = await call.document(
+        "CompleteMultipartUpload", size_max=DOCUMENT_BYTES_MAX, announced=False
+    )
     claims = read_claims(node)
     upload_id = call.query.get("uploadId", "")
     try:
@@ -220,19 +223,13 @@ def _check(record: ObjectRecord | None, upload_id: str, condition: WriteConditio
 
 
 async def _open_parts(call: Call, parts: Sequence[Part]) -> list[Found]:
-    gate = asyncio.Semaphore(CONCURRENT_MAX)
-
     async def work(part: Part) -> Found:
-        async with gate:
-            return await call.store.get_object(call.name_of(part.record_name, PARTS))
+        return await call.store.get_object(call.name_of(part.record_name, PARTS))
 
-    tasks = []
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work(part)) for part in parts]
-    except* NotFound:
+        return await each(parts, work, at_once=CONCURRENT_MAX)
+    except NotFound:
         raise no_such_upload(call.query["uploadId"]) from None
-    return [task.result() for task in tasks]
 
 
 async def _probe(call: Call, pieces: Sequence[Found]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from core.errors import NotFound, RingstackError
 from core.http import Response
 from proxy.s3 import checksum
 from proxy.s3.call import Call, xml_response
+from proxy.s3.concurrent import each
 from proxy.s3.condition import WriteCondition, entry_condition
 from proxy.s3.errors import S3Error, of_failure
 from proxy.s3.route import check_key
@@ -65,16 +65,12 @@ def _entry(node: Node) -> Entry:
 
 
 async def _delete_all(call: Call, entries: Sequence[Entry]) -> list[Outcome]:
-    """Outcomes in the order of the entries; repeated keys are deleted in order."""
-    gate = asyncio.Semaphore(CONCURRENT_MAX)
+    """Outcomes in the order of the entries."""
 
     async def work(entry: Entry) -> Outcome:
-        async with gate:
-            return await _delete_one(call, entry)
+        return await _delete_one(call, entry)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work(entry)) for entry in entries]
-    return [task.result() for task in tasks]
+    return await each(entries, work, at_once=CONCURRENT_MAX)
 
 
 async def _delete_one(call: Call, entry: Entry) -> Outcome:

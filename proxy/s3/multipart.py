@@ -5,7 +5,6 @@ Completion has its own file, `complete.py`; the records and their states are in 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 
@@ -15,6 +14,7 @@ from core.limits import LISTING_LIMIT_MAX
 from proxy.s3 import checksum, metadata, upload
 from proxy.s3.call import Call, xml_date, xml_response
 from proxy.s3.checksum import Algorithm
+from proxy.s3.concurrent import each
 from proxy.s3.copy import checksum_of, open_copy_source
 from proxy.s3.errors import S3Error
 from proxy.s3.object import part_number
@@ -216,15 +216,11 @@ async def delete_part(call: Call, name: str, *, keep_blobs: bool) -> None:
 
 async def clear(call: Call, found: Found, rows: Sequence[ObjectRow], kept: Collection[str]) -> None:
     """Delete the part records, with their blobs except for `kept`, and then the upload record."""
-    gate = asyncio.Semaphore(CONCURRENT_MAX)
 
-    async def work(name: str) -> None:
-        async with gate:
-            await delete_part(call, name, keep_blobs=name in kept)
+    async def work(row: ObjectRow) -> None:
+        await delete_part(call, row.name, keep_blobs=row.name in kept)
 
-    async with asyncio.TaskGroup() as group:
-        for row in rows:
-            group.create_task(work(row.name))
+    await each(rows, work, at_once=CONCURRENT_MAX)
     try:
         await call.store.delete_object(found.where)
     except NotFound:

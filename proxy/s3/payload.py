@@ -30,7 +30,8 @@ class Payload:
     """One body. `size` is its decoded length in bytes, or None when the client does not tell.
 
     Raises S3Error for headers that contradict each other. `algorithm` is computed even when the
-    client sent no value (a part of an upload that has one).
+    client sent no value (a part of an upload that has one). Without `announced`, checksum headers are
+    not about this body.
     """
 
     __slots__ = (
@@ -46,13 +47,14 @@ class Payload:
         *,
         algorithm: Algorithm | None = None,
         size_max: int = PUT_BYTES_MAX,
+        announced: bool = True,
     ) -> None:
         self._body = body
         self._verified = verified
         self._size_max = size_max
         self._decoder: chunked.Decoder | None = None
         self._sha256: str | None = None
-        self._announced = checksum.wanted(headers)
+        self._announced = checksum.wanted(headers) if announced else None
         self.algorithm = algorithm if self._announced is None else self._announced.algorithm
         self._hasher: Hasher | None = None
         if self.algorithm is not None:

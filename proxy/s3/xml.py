@@ -31,6 +31,14 @@ _ESCAPES = {code: f"&#x{code:x};" for code in range(32)} | {
 }
 
 
+# an error document must always parse, also when it quotes what could not be parsed
+_HARMLESS = (
+    _ESCAPES
+    | dict.fromkeys([code for code in range(32) if code not in {9, 10, 13}], "\ufffd")
+    | {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
+)
+
+
 def escape(text: str) -> str:
     """Text as character data."""
     return text.translate(_ESCAPES)
@@ -55,11 +63,10 @@ def error_document(
     code: str, message: str, fields: tuple[tuple[str, str], ...], request_id: str, host_id: str
 ) -> bytes:
     """`<Error>` with its documented fields (no namespace, as the reference shows it)."""
-    extra = "".join(element(name, value) for name, value in fields)
-    return (
-        f"{DECLARATION}<Error>{element('Code', code)}{element('Message', message)}{extra}"
-        f"{element('RequestId', request_id)}{element('HostId', host_id)}</Error>"
-    ).encode()
+    pairs = (("Code", code), ("Message", message), *fields)
+    pairs += (("RequestId", request_id), ("HostId", host_id))
+    told = "".join(f"<{name}>{value.translate(_HARMLESS)}</{name}>" for name, value in pairs)
+    return f"{DECLARATION}<Error>{told}</Error>".encode("utf-8", "replace")
 
 
 def url_encoded(text: str) -> str:
