@@ -1,7 +1,7 @@
 """Large objects: one name whose bytes are those of many other objects, read by either dialect.
 
 A static large object (SLO) lists its segments in a manifest, its own body; a dynamic one (DLO) names a
-container and a prefix; a symbolic link names one other object. The manifest was checked when it was
+container and a prefix, percent-encoded as the client sent them; a symbolic link names one other object. The manifest was checked when it was
 stored, and each segment is checked again when it is read: a segment that is gone or changed raises
 Conflict("SegmentChanged"), before the first byte if `prepare` is awaited, else in mid-stream, where it
 cuts the connection. Segments may themselves be large, `DEPTH_MAX` deep.
@@ -16,6 +16,7 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -237,7 +238,8 @@ class DynamicObject(LargeObject):
 
     def __init__(self, store: Store, found: Found, *, permit: Permit | None, depth: int) -> None:
         super().__init__(store, found, permit=permit, depth=depth)
-        container, _, self._prefix = found.record.attributes[DLO].partition("/")
+        mark = unquote(found.record.attributes[DLO]).removeprefix("/")
+        container, _, self._prefix = mark.partition("/")
         self._segments = ObjectName(found.where.account, container, "")
 
     async def list_segments(self) -> None:
@@ -309,7 +311,7 @@ async def open_large(
     attributes = found.record.attributes
     if LINK in attributes:
         target = await follow(store, found, permit=permit)
-        inner = await open_large(store, target, permit=permit, depth=depth + 1)
+        inner = await open_large(store, target, permit=permit, depth=depth)
         return LinkedObject(store, target) if inner is None else inner
     if SLO in attributes:
         return LargeObject(store, found, permit=permit, depth=depth)

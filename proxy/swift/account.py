@@ -7,15 +7,14 @@ operator (405), as in a Swift cluster without account management.
 from __future__ import annotations
 
 from core.http import Response
-from proxy.store.record import AccountInfo, ListQuery
-from proxy.swift import accept, listing, metadata, quota
+from proxy.store.record import AccountInfo
+from proxy.swift import accept, account_acl, listing, metadata, quota
 from proxy.swift.auth import denied
 from proxy.swift.call import Call
+from proxy.swift.container import nothing
 from proxy.swift.errors import HTML, SwiftError
 from proxy.swift.query import list_query
 from proxy.swift.timestamp import http_date, x_timestamp
-
-POLICY_SCAN_MAX = 10_000  # containers looked at for totals per policy
 
 
 async def get(call: Call) -> Response:
@@ -29,11 +28,11 @@ async def get(call: Call) -> Response:
     if "format" not in call.params:
         headers.append(("Vary", "Accept"))
     if call.method == "HEAD":
-        return Response(204, headers)
+        return nothing(headers)
     page = await call.store.list_containers(call.account, query)
     entries = listing.container_entries(page.rows, call.site.policy_name)
     body = listing.render("account", call.account, entries, content_type)
-    return Response(200 if body else 204, headers, body)
+    return Response(200, headers, body) if body else nothing(headers)
 
 
 def account_headers(call: Call, info: AccountInfo) -> list[tuple[str, str]]:
@@ -49,50 +48,40 @@ def account_headers(call: Call, info: AccountInfo) -> list[tuple[str, str]]:
         ("Accept-Ranges", "bytes"),
     ]
     headers += metadata.meta_headers("account", record.attributes)
+    headers += quota.account_headers(record.attributes)
     if call.owner:
+        if account_acl.ATTRIBUTE in record.attributes:
+            access = record.attributes[account_acl.ATTRIBUTE]
+            headers.append(("X-Account-Access-Control", access))
         return headers
     return [(n, v) for n, v in headers if not n.lower().startswith("x-account-meta-temp-url-key")]
 
 
 async def policy_headers(call: Call, info: AccountInfo) -> list[tuple[str, str]]:
     """Totals per storage policy; left out for accounts with very many containers."""
-    policies = call.store.policies
-    if not info.container_count or info.container_count > POLICY_SCAN_MAX:
+    if not info.container_count or info.container_count > quota.POLICY_SCAN_MAX:
         return []
-    totals = {policy.id: [0, 0, 0] for policy in policies}
-    if len(policies) == 1:
-        totals[policies[0].id] = [info.container_count, info.object_count, info.bytes_used]
-    else:
-        query = ListQuery(limit=POLICY_SCAN_MAX)
-        page = await call.store.list_containers(call.account, query)
-        for row in page.rows:
-            if row.info is None:
-                continue
-            total = totals.setdefault(row.info.record.policy, [0, 0, 0])
-            total[0] += 1
-            total[1] += row.info.object_count
-            total[2] += row.info.bytes_used
     headers: list[tuple[str, str]] = []
-    for policy_id, (containers, objects, size) in totals.items():
-        if containers:
-            prefix = f"X-Account-Storage-Policy-{call.site.policy_name(policy_id).title()}-"
-            headers.append((prefix + "Container-Count", str(containers)))
-            headers.append((prefix + "Object-Count", str(objects)))
-            headers.append((prefix + "Bytes-Used", str(size)))
+    for policy_id, totals in (await quota.policy_totals(call, info)).items():
+        prefix = f"X-Account-Storage-Policy-{call.site.policy_name(policy_id).title()}-"
+        names = ("Container-Count", "Object-Count", "Bytes-Used")
+        headers += [(prefix + n, str(v)) for n, v in zip(names, totals, strict=True)]
     return headers
 
 
 async def post(call: Call) -> Response:
-    """POST merges metadata."""
+    """POST merges metadata; only an administrator sets quotas, only an owner anything."""
     if not call.owner:
         raise denied(call)
-    if b"x-account-access-control" in call.headers:
-        raise SwiftError(501, "Account access control lists are not implemented.")
     change = metadata.merge_change("account", call.headers)
     if "meta:quota-bytes" in change:
         if call.identity is None or not call.identity.admin:
             raise SwiftError(403)
-        metadata.check_quota((change["meta:quota-bytes"] or "").encode())
+        quota.number((change["meta:quota-bytes"] or "").encode())
+    change.update(quota.account_change(call))
+    if account_acl.HEADER in call.headers:
+        text = metadata.text_of(call.headers[account_acl.HEADER])
+        change[account_acl.ATTRIBUTE] = account_acl.clean(text) or None
     if change:
         info = await call.store.get_account(call.account)
         metadata.check_merged(info.record.attributes, change)

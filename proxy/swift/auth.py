@@ -13,7 +13,7 @@ from core.http import Request, Response
 from core.token import Claims, TokenDesk, same_secret
 from proxy.identity import Identity, RootCredentials
 from proxy.large import Permit
-from proxy.swift import acl
+from proxy.swift import account_acl, acl
 from proxy.swift.call import Call, Site
 from proxy.swift.errors import HTML, SwiftError, status_page
 from proxy.swift.names import quoted
@@ -100,9 +100,23 @@ async def authorise(call: Call) -> None:
     if call.owner or call.scope is not None or call.method == "COPY":
         return  # a copy has two ends, authorised each in copy.py
     write = call.method not in READS
+    granted = await account_grant(call, call.account)
+    if granted.admin:
+        call.owner = True
+        return
+    if granted.read if not write else (granted.write and call.container):
+        return
     if not call.container or (write and not call.name):
         raise denied(call)
     await authorise_in(call, call.account, call.container, write=write, listing=not call.name)
+
+
+async def account_grant(call: Call, account: str) -> account_acl.Grant:
+    """What the ACL of an account gives the caller."""
+    if call.identity is None or not account.startswith(ACCOUNT_PREFIX):
+        return account_acl.NOTHING
+    info = await call.store.get_account(account)
+    return account_acl.grant_of(info.record.attributes.get(account_acl.ATTRIBUTE), call.identity)
 
 
 async def authorise_in(
@@ -117,6 +131,9 @@ async def authorise_in(
     if call.scope is not None:
         if write or call.scope[0] != account or call.scope[1] not in {"", container}:
             raise denied(call)
+        return
+    granted_all = await account_grant(call, account)
+    if granted_all.write if write else granted_all.read:
         return
     try:
         info = await call.store.get_container(account, container)

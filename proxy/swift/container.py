@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from core.errors import Conflict, Refused
 from core.http import Response
 from proxy.store.record import ContainerInfo, ListQuery, ObjectRow
-from proxy.swift import accept, acl, listing, metadata, quota
+from proxy.swift import accept, acl, link_listing, listing, metadata, quota
 from proxy.swift.call import Call
 from proxy.swift.errors import HTML, SwiftError
 from proxy.swift.names import check_container
@@ -40,10 +40,17 @@ async def get(call: Call) -> Response:
     if "format" not in call.params:
         headers.append(("Vary", "Accept"))
     if call.method == "HEAD":
-        return Response(204, headers)
+        return nothing(headers)
     entries = listing.object_entries(await _rows(call, query))
+    if content_type == accept.JSON:
+        await link_listing.describe(call, entries)
     body = listing.render("container", call.container, entries, content_type)
-    return Response(200 if body else 204, headers, body)
+    return Response(200, headers, body) if body else nothing(headers)
+
+
+def nothing(headers: list[tuple[str, str]]) -> Response:
+    """204 of a HEAD or an empty text listing; Swift announces the length that RFC 9110 leaves out."""
+    return Response(204, [*headers, ("Content-Length", "0")])
 
 
 async def _rows(call: Call, query: ListQuery) -> list[ObjectRow]:
@@ -81,8 +88,8 @@ def change_of(headers: Mapping[bytes, bytes]) -> dict[str, str | None]:
         if headers.get(name):
             raise SwiftError(501, message)
     change = metadata.merge_change("container", headers)
-    metadata.check_quota(headers.get(b"x-container-meta-quota-bytes", b""))
-    metadata.check_quota(headers.get(b"x-container-meta-quota-count", b""), "Invalid count quota.")
+    quota.number(headers.get(b"x-container-meta-quota-bytes", b""))
+    quota.number(headers.get(b"x-container-meta-quota-count", b""), "Invalid count quota.")
     for name, key in ((b"x-container-read", READ), (b"x-container-write", WRITE)):
         removal = name.replace(b"x-", b"x-remove-", 1)
         if name in headers:

@@ -9,7 +9,7 @@ from core.http import header_text
 from proxy.store.record import Draft
 from proxy.swift import names
 from proxy.swift.errors import SwiftError
-from proxy.swift.metadata import object_attributes
+from proxy.swift.metadata import object_attributes, text_of
 from proxy.swift.query import TRUE
 
 DEFAULT_TYPE = "application/octet-stream"
@@ -38,15 +38,16 @@ def content_type_of(headers: Mapping[bytes, bytes], name: str) -> str:
 def _integer(value: bytes, message: str) -> int:
     text = value.decode("latin-1").strip()
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 16):
+    if not (digits.isascii() and digits.isdigit()):
         raise SwiftError(400, message)
-    return int(text)
+    return int(text[:20])
 
 
 def expiry_of(headers: Mapping[bytes, bytes], now_us: int) -> int:
     """Second of expiry that X-Delete-After or X-Delete-At ask for, 0 for never.
 
-    X-Delete-After wins; both must be whole numbers and lie in the future (SwiftError 400).
+    X-Delete-After wins; both must be whole numbers and lie in the future (SwiftError 400). Times beyond
+    ten digits mean the last of those.
     """
     after = headers.get(b"x-delete-after")
     now_s = now_us / 1_000_000
@@ -65,12 +66,12 @@ def expiry_of(headers: Mapping[bytes, bytes], now_us: int) -> int:
 
 
 def manifest_mark(value: bytes) -> str:
-    """Checked `container/prefix` of X-Object-Manifest, percent-decoded; SwiftError 400."""
-    text = header_text(value)
+    """X-Object-Manifest as given, once it is known to be `container/prefix`; SwiftError 400."""
+    text = text_of(value)
     container, slash, prefix = names.decode(text).removeprefix("/").partition("/")
     if not (container and slash and prefix) or "?" in text or "&" in text or prefix[0] == "/":
         raise SwiftError(400, "X-Object-Manifest must be in the format container/prefix", html=True)
-    return f"{container}/{prefix}"
+    return text
 
 
 def draft_of(headers: Mapping[bytes, bytes], name: str, now_us: int) -> Draft:

@@ -16,7 +16,7 @@ from core.errors import RingstackError
 from core.http import Request, Response
 from proxy.identity import RootCredentials
 from proxy.store.port import Store
-from proxy.swift import account, bulk, container, copy, info
+from proxy.swift import account, bulk, container, copy, cors, info, temporary, tempurl
 from proxy.swift import object as objects
 from proxy.swift.auth import LOGIN_PATHS, Authority, authorise
 from proxy.swift.call import Call, Site
@@ -100,15 +100,31 @@ class SwiftFront:
 
     async def _storage(self, request: Request) -> Response:
         call = Call(self._site, request, parse_path(request.path), parse_query(request.query))
-        self._authority.identify(call)
-        if is_bulk(call):
-            return await bulk.handle(call)
         table = OBJECT if call.name else CONTAINER if call.container else ACCOUNT
-        handler = table.get(request.method)
+        if request.method == "OPTIONS":
+            return await cors.options(call, table)
+        if b"origin" not in call.headers:
+            return await self._perform(call, table)
+        container = call.container  # of the path, wherever the handler may lead
+        try:
+            response = await self._perform(call, table)
+        except RingstackError as error:
+            response = response_of(error)
+        await cors.decorate(call, container, response)
+        return response
+
+    async def _perform(self, call: Call, table: dict[str, Handler]) -> Response:
+        """Find out who asks, whether they may, and do it."""
+        handler = table.get(call.method)
+        if call.params and tempurl.is_temporary(call.params):
+            return await temporary.serve(call, handler)
+        self._authority.identify(call)
+        if call.params and is_bulk(call):
+            return await bulk.handle(call)
         if not call.owner:
             await authorise(call)
         if handler is None:
-            raise SwiftError(405, headers=[("Allow", ", ".join(table))])
+            raise SwiftError(405, headers=[("Allow", ", ".join([*table, "OPTIONS"]))])
         return await handler(call)
 
     def _about(self, request: Request) -> Response:

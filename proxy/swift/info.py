@@ -10,7 +10,7 @@ from typing import Any
 
 from core import limits
 from proxy.large import DYNAMIC_SEGMENTS_MAX, LINKS_MAX
-from proxy.swift import metadata
+from proxy.swift import metadata, tempurl
 from ring.policy import Policy
 
 BULK_DELETES_MAX = 10_000
@@ -76,4 +76,13 @@ def capabilities(policies: Sequence[Policy], version: str) -> dict[str, Any]:
             "yield_frequency": 10,
         },
         "symlink": {"symloop_max": LINKS_MAX, "static_links": True},
+        "tempauth": {"account_acls": True},
+        "tempurl": {
+            "allowed_digests": sorted(tempurl.DIGESTS),
+            "incoming_allow_headers": [],
+            "incoming_remove_headers": [],
+            "methods": list(tempurl.METHODS),
+            "outgoing_allow_headers": [f"{tempurl.PUBLIC}*"],
+            "outgoing_remove_headers": ["x-object-meta-*"],
+        },
     }

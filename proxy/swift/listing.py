@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
+from proxy.large import LINK_SUFFIX
 from proxy.store.record import ContainerRow, ObjectRow
 from proxy.swift.accept import JSON, PLAIN
 from proxy.swift.timestamp import iso, iso_second
@@ -37,6 +38,15 @@ class LargeEntry(ObjectEntry, gc=False):
     slo_etag: str
 
 
+class LinkEntry(ObjectEntry, gc=False, omit_defaults=True):
+    """A JSON row of a symbolic link; what it leads to is filled in from its record."""
+
+    slo_etag: str = ""
+    symlink_path: str = ""
+    symlink_etag: str = ""
+    symlink_bytes: int | None = None
+
+
 class ContainerEntry(msgspec.Struct, gc=False):
     """A JSON row of an account listing."""
 
@@ -58,7 +68,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def split_etag(etag: str) -> tuple[str, str]:
-    """`hash` and `slo_etag` (unquoted, empty for a plain object) of a record's etag."""
+    """`hash` and `slo_etag` (unquoted, empty for others) of a record's etag."""
     if len(etag) == 2 * MD5_CHARS + 1:
         return etag[MD5_CHARS + 1 :], etag[:MD5_CHARS]
     return etag, etag if "-" in etag else ""
@@ -94,6 +104,9 @@ def object_entries(rows: Sequence[ObjectRow]) -> list[Entry]:
 
 
 def _large_entry(name: str, size: int, etag: str, content_type: str, modified: str) -> ObjectEntry:
+    if etag.endswith(LINK_SUFFIX):
+        digest = etag.removesuffix(LINK_SUFFIX)
+        return LinkEntry(name, size, digest, content_type, modified)
     digest, slo_etag = split_etag(etag)
     if not slo_etag:
         return ObjectEntry(name, size, digest, content_type, modified)

@@ -158,10 +158,3 @@ def meta_headers(kind: str, attributes: Mapping[str, str]) -> list[tuple[str, st
         for key, value in attributes.items()
         if key.startswith("meta:")
     ]
-
-
-def check_quota(value: bytes, message: str = "Invalid bytes quota.") -> None:
-    """A quota is empty (none) or a whole number; else SwiftError 400."""
-    text = value.decode("latin-1").strip()
-    if text and not (text.isascii() and text.isdigit()):
-        raise SwiftError(400, message, html=True)

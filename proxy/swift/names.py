@@ -66,6 +66,7 @@ def check_container(container: str) -> None:
         raise SwiftError(
             400,
             f"Container name length of {size} longer than {limits.CONTAINER_NAME_BYTES_MAX}",
+            html=True,
         )
 
 

@@ -8,18 +8,19 @@ symbolic links have files of their own.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from core import limits
 from core.errors import NotFound
 from core.http import Response
 from proxy.large import LINK, listed_etag
+from proxy.store.port import Check
 from proxy.store.record import BodyDigest, Draft, Found, ObjectRecord
 from proxy.swift import assembled, bulk, condition, copy, draft, metadata, slo, symlink
 from proxy.swift.call import Call
 from proxy.swift.delivery import WHOLE_BYTES_MAX, Source, deliver
 from proxy.swift.errors import HTML, SwiftError
-from proxy.swift.names import check_object, quoted
+from proxy.swift.names import check_object
 from proxy.swift.quota import check_quota
 from proxy.swift.timestamp import http_date, x_timestamp
 
@@ -39,7 +40,7 @@ def plain_headers(record: ObjectRecord, etag: str) -> list[tuple[str, str]]:
         headers += metadata.object_headers(record.attributes)
         mark = record.attributes.get(draft.DLO)
         if mark is not None:
-            headers.append(("X-Object-Manifest", quoted(mark)))
+            headers.append(("X-Object-Manifest", mark))
     if record.expires_s:
         headers.append(("X-Delete-At", str(record.expires_s)))
     return headers
@@ -184,9 +185,29 @@ async def delete(call: Call) -> Response:
     """DELETE; deleting a name that is not there is 404."""
     if call.params.get("multipart-manifest") == "delete":
         return await bulk.delete_large(call)
-    check = condition.write_check(call.headers)
     try:
-        await call.store.delete_object(call.where, check=check)
+        await call.store.delete_object(call.where, check=delete_check(call.headers))
     except NotFound:
         raise SwiftError(404) from None
     return Response(204, [HTML])
+
+
+def delete_check(headers: Mapping[bytes, bytes]) -> Check | None:
+    """The condition of a DELETE; with X-If-Delete-At the object must expire at that very second."""
+    check = condition.write_check(headers)
+    value = headers.get(b"x-if-delete-at")
+    if value is None:
+        return check
+    text = value.decode("latin-1").strip()
+    if not (text.isascii() and text.isdigit()):
+        raise SwiftError(400, "Bad X-If-Delete-At header value", html=True)
+
+    def check_expiry(current: ObjectRecord | None) -> None:
+        if check is not None:
+            check(current)
+        if current is None:
+            raise SwiftError(404)
+        if str(current.expires_s) != text.lstrip("0"):
+            raise SwiftError(412, "X-If-Delete-At and X-Delete-At do not match", html=True)
+
+    return check_expiry

@@ -60,23 +60,28 @@ async def settled(work: Coroutine[Any, Any, Report]) -> Report:
 
 
 async def reported(
-    accept: str | None, status: int, root: str, work: Coroutine[Any, Any, Report]
+    accept: str | None,
+    status: int,
+    root: str,
+    work: Coroutine[Any, Any, Report],
+    *,
+    at_once: bool = False,
 ) -> Response:
     """Answer with the report of `work`: whole when it is done soon, else after white space.
 
     Until the first heartbeat nothing is sent, so that short work gets a Content-Length and a client that
-    waits for `100 Continue` can still send its body.
+    waits for `100 Continue` can still send its body. `at_once`: the answer begins immediately.
     """
     kind = report_type(accept)
     head = [("Content-Type", kind)]
     task = asyncio.get_running_loop().create_task(settled(work))
     try:
-        done, _ = await asyncio.wait({task}, timeout=HEARTBEAT_S)
+        done, _ = await asyncio.wait({task}, timeout=0 if at_once else HEARTBEAT_S)
     except asyncio.CancelledError:
         task.cancel()
         raise
     declaration = XML_HEAD if kind.endswith("/xml") else b""
-    if done:
+    if done and not at_once:
         fields, errors = task.result()
         return Response(status, head, declaration + render(kind, root, fields, errors))
     return Response(status, head, _beats(task, kind, root, declaration))

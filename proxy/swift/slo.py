@@ -20,7 +20,14 @@ from proxy.swift import condition, draft, manifest, metadata, ranges
 from proxy.swift.accept import report_type
 from proxy.swift.auth import authorise_in, reader
 from proxy.swift.call import Call
-from proxy.swift.errors import HTML, SwiftError, status_line, status_of
+from proxy.swift.errors import (
+    EXPLANATIONS,
+    HTML,
+    SwiftError,
+    status_line,
+    status_of,
+    title,
+)
 from proxy.swift.info import MANIFEST_BYTES_MAX
 from proxy.swift.names import check_object, quoted
 from proxy.swift.query import is_true
@@ -59,7 +66,7 @@ async def store(
     kind = report_type(call.header(b"accept"))
     if is_true(call.params.get("heartbeat")):
         work = _reported(call, wanted, plan, expected)
-        return await reported(call.header(b"accept"), 202, "upload", work)
+        return await reported(call.header(b"accept"), 202, "upload", work, at_once=True)
     segments, problems = await look_up(call, wanted)
     if problems:
         return Response(400, [("Content-Type", kind)], render(kind, "upload", {}, problems))
@@ -73,7 +80,8 @@ async def _reported(
 ) -> Report:
     segments, problems = await look_up(call, wanted)
     if problems:
-        return {"Response Status": status_line(400), "Response Body": "Bad segments"}, problems
+        text = f"{title(400)}\n{EXPLANATIONS[400]}"
+        return {"Response Status": status_line(400), "Response Body": text}, problems
     found, slo_etag = await _commit(call, segments, plan, expected)
     fields: dict[str, Any] = {
         "Response Status": status_line(201),
@@ -119,11 +127,16 @@ async def look_up(
     """Stored form of every segment, and what is wrong with them."""
     paths = list({(item.container, item.name): None for item in wanted if item.path})
     gate = asyncio.Semaphore(CONCURRENCY)
-    allowed: dict[str, None] = {container: None for container, _ in paths}
-    for container in allowed:
-        await authorise_in(call, call.account, container, write=False)
+    denied: dict[str, RingstackError] = {}
+    for container in {container for container, _ in paths}:
+        try:
+            await authorise_in(call, call.account, container, write=False)
+        except SwiftError as error:
+            denied[container] = error
 
     async def look(path: tuple[str, str]) -> Found | RingstackError:
+        if path[0] in denied:
+            return denied[path[0]]
         async with gate:
             try:
                 return await call.store.get_object(ObjectName(call.account, *path))

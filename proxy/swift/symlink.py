@@ -17,6 +17,8 @@ from proxy.large import (
     LINK_ACCOUNT,
     LINK_ETAG,
     LINK_SUFFIX,
+    MD5_CHARS,
+    SLO,
     check_pin,
     follow,
     listed_etag,
@@ -33,6 +35,7 @@ TARGET = b"x-symlink-target"
 ACCOUNT = b"x-symlink-target-account"
 ETAG = b"x-symlink-target-etag"
 LINK_BYTES = "swift:symlink-bytes"
+LINK_SLO = "swift:symlink-slo"
 CONTENT_TYPE = "application/symlink"
 
 
@@ -79,6 +82,11 @@ async def put(call: Call) -> Response:
         attributes[LINK_ETAG] = target.etag
         size = found.record.attributes.get(LINK_BYTES) or str(found.record.size)
         attributes[LINK_BYTES] = size
+        slo_etag = found.record.attributes.get(LINK_SLO)
+        if SLO in found.record.attributes:
+            slo_etag = found.record.etag[:MD5_CHARS]
+        if slo_etag:
+            attributes[LINK_SLO] = slo_etag
         if b"content-type" not in call.headers:
             content_type = found.record.content_type
 
