@@ -64,9 +64,10 @@ def referrer_allowed(referer: str, items: list[str]) -> bool:
 
 
 def groups_of(identity: Identity) -> frozenset[str]:
-    """Names under which an ACL can grant to a caller."""
+    """Names under which an ACL can grant to a caller; a user `group:name` is also of `group`."""
     return frozenset(
         {
+            identity.user.partition(":")[0],
             identity.user,
             identity.account,
             f"{identity.account}:{identity.user}",

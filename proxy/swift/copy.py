@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 from core import limits
 from core.http import Response
-from proxy.large import DLO, LINK, SLO, LargeObject, open_large
+from proxy.large import DLO, LINK, LINK_ACCOUNT, SLO, LargeObject, open_large
 from proxy.store.record import BodyDigest, Draft, Found, ObjectName
 from proxy.swift import assembled, condition, draft, manifest, metadata, ranges, slo, symlink
 from proxy.swift.auth import authorise_in, owns, reader
@@ -91,6 +91,9 @@ def _plan(call: Call, found: Found, *, keep_dlo: bool) -> Draft:
     if LINK in record.attributes:
         links = {k: v for k, v in record.attributes.items() if k.startswith(LINK)}
         attributes.update(links)
+        account = call.header(symlink.ACCOUNT)
+        if account is not None:
+            attributes[LINK_ACCOUNT] = check_account_header(account)
     if keep_dlo and DLO in record.attributes:
         attributes[DLO] = record.attributes[DLO]
     attributes.update(asked)

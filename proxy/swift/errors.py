@@ -34,7 +34,7 @@ EXPLANATIONS = {
     412: "A precondition for this request was not met.",
     413: "The body of your request was too large for this server.",
     416: "The Range requested is not available.",
-    422: "Unable to process the contained instructions.",
+    422: "Unable to process the contained instructions",
     500: "The server has erred or is incapable of performing the requested operation.",
     501: "The requested feature is not implemented by this server.",
     503: "The server is currently unavailable. Please try again at a later time.",
@@ -78,6 +78,11 @@ def title(status: int) -> str:
 def status_line(status: int) -> str:
     """`404 Not Found`, as bulk answers quote it."""
     return f"{status} {title(status)}"
+
+
+def explanation(status: int) -> str:
+    """Title and explanation of a status as two lines, for the body of a report."""
+    return f"{title(status)}\n{EXPLANATIONS.get(status, '')}"
 
 
 def status_page(status: int, headers: Headers = ()) -> Response:

@@ -16,7 +16,7 @@ import msgspec
 from core.errors import RingstackError
 from core.http import Response
 from proxy.swift.accept import JSON, PLAIN, report_type
-from proxy.swift.errors import SwiftError, status_line, status_of
+from proxy.swift.errors import SwiftError, explanation, status_line, status_of
 
 HEARTBEAT_S = 10.0
 XML_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -51,7 +51,8 @@ async def settled(work: Coroutine[Any, Any, Report]) -> Report:
     try:
         return await work
     except SwiftError as error:
-        return {"Response Status": status_line(error.status), "Response Body": error.text}, []
+        text = error.text or explanation(error.status)
+        return {"Response Status": status_line(error.status), "Response Body": text}, []
     except RingstackError as error:
         return {
             "Response Status": status_line(status_of(error)),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 from core.errors import NotFound, RingstackError
 from core.http import Response
@@ -21,12 +20,11 @@ from proxy.swift.accept import report_type
 from proxy.swift.auth import authorise_in, reader
 from proxy.swift.call import Call
 from proxy.swift.errors import (
-    EXPLANATIONS,
     HTML,
     SwiftError,
+    explanation,
     status_line,
     status_of,
-    title,
 )
 from proxy.swift.info import MANIFEST_BYTES_MAX
 from proxy.swift.names import check_object, quoted
@@ -80,16 +78,15 @@ async def _reported(
 ) -> Report:
     segments, problems = await look_up(call, wanted)
     if problems:
-        text = f"{title(400)}\n{EXPLANATIONS[400]}"
-        return {"Response Status": status_line(400), "Response Body": text}, problems
+        fields = {"Response Status": status_line(400), "Response Body": explanation(400)}
+        return fields, problems
     found, slo_etag = await _commit(call, segments, plan, expected)
-    fields: dict[str, Any] = {
+    return {
         "Response Status": status_line(201),
         "Response Body": "",
         "Etag": f'"{slo_etag}"',
         "Last Modified": http_date(found.record.modified_us),
-    }
-    return fields, []
+    }, []
 
 
 async def _commit(

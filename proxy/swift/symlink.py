@@ -148,6 +148,8 @@ async def resolve(call: Call, found: Found) -> Found:
         raise SwiftError(409, error.message, headers=_first(found)) from None
     except NotFound:
         raise SwiftError(404, headers=_first(found)) from None
+    except SwiftError as error:
+        raise SwiftError(error.status, headers=[*error.headers, *_first(found)]) from None
 
 
 def _first(found: Found) -> list[tuple[str, str]]:

@@ -1,9 +1,10 @@
 """Temporary URLs: a signature in the query string that stands for a token (Swift API, "TempURL"). Pure.
 
-The signed text is `[ip=<range>\\n]<method>\\n<expires>\\n[prefix:]/v1/<account>/<container>/<object or prefix>`
-under a key kept in the metadata of the account (which opens the whole account to manifests and links) or
-of the container (which opens that container only). SHA-1, SHA-256 and SHA-512 are accepted, as hex or
-as `<algorithm>:<base64>`. A signature for GET, PUT or POST also allows HEAD.
+The signed text has the lines `ip=<range>` (if given), method, expiry, and the path
+`/v1/<account>/<container>/<object>`, or `prefix:` and the path up to the prefix. The key is kept in the
+metadata of the account (which opens the whole account to manifests and links) or of the container
+(which opens that container only). SHA-1, SHA-256 and SHA-512 are accepted, as hex or as
+`<algorithm>:<base64>`. A signature for GET, PUT or POST also allows HEAD.
 """
 
 from __future__ import annotations
