@@ -98,7 +98,7 @@ class Signer:
     def signature(self, method, path, query, headers, names, payload, stamp, scope) -> str:
         pairs = sorted((quote(n, safe="-._~"), quote(v, safe="-._~")) for n, v in query)
         lines = [method, quote(path, safe="/-._~"), "&".join(f"{n}={v}" for n, v in pairs)]
-        lines += [f"{name}:{' '.join(headers[name].split())}" for name in names]
+        lines += [f"{name}:{_collapsed(headers[name])}" for name in names]
         lines += ["", ";".join(names), payload]
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         return self.mac(stamp, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}")
@@ -138,3 +138,8 @@ class Signer:
                 out.append(f"x-amz-trailer-signature:{signature}\r\n".encode())
         out.append(b"\r\n")
         return b"".join(out)
+
+
+def _collapsed(value: str) -> str:
+    """Trimmed, runs of blanks made one."""
+    return " ".join(word for word in value.strip(" ").split(" ") if word)
