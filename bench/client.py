@@ -95,9 +95,15 @@ class S3Client:
     page_max = S3_PAGE_MAX
 
     def __init__(
-        self, endpoint: str, access_key: str, secret_key: str, region: str = "us-east-1"
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        region: str = "us-east-1",
+        *,
+        resend: bool = True,
     ) -> None:
-        self._pool = Pool(endpoint)
+        self._pool = Pool(endpoint, resend=resend)
         self._signer = Signer(self._pool.host, access_key, secret_key, region=region)
         self._hashes: dict[int, tuple[bytes, str]] = {}
 
@@ -136,9 +142,11 @@ class S3Client:
         """Metadata of an object."""
         return await self._send("HEAD", encode_path(f"/{container}/{name}"))
 
-    async def delete(self, container: str, name: str) -> Answer:
+    async def delete(
+        self, container: str, name: str, *, headers: Headers = None
+    ) -> Answer:
         """Delete an object; S3 answers 204 whether it was there or not."""
-        return await self._send("DELETE", encode_path(f"/{container}/{name}"))
+        return await self._send("DELETE", encode_path(f"/{container}/{name}"), headers=headers)
 
     async def page(
         self, container: str, *, after: str = "", prefix: str = "", limit: int = 0
@@ -234,10 +242,11 @@ class SwiftClient:
 
     page_max = SWIFT_PAGE_MAX
 
-    def __init__(self, auth_url: str, user: str, key: str) -> None:
+    def __init__(self, auth_url: str, user: str, key: str, *, resend: bool = True) -> None:
         self._auth_url = auth_url
         self._user = user
         self._key = key
+        self._resend = resend
         self._pool = Pool(auth_url)
         self._base = ""
         self._lines = ""  # the header lines of every request
@@ -259,7 +268,7 @@ class SwiftClient:
         fields = (await self._pool.exchange(head.encode())).expect().fields
         storage = urlsplit(fields["x-storage-url"])
         self._pool.close()
-        self._pool = Pool(f"http://{storage.netloc}")
+        self._pool = Pool(f"http://{storage.netloc}", resend=self._resend)
         self._base = storage.path
         self._lines = (
             f" HTTP/1.1\r\nhost: {storage.netloc}\r\nx-auth-token: {fields['x-auth-token']}"

@@ -244,8 +244,9 @@ class Download:
 class Pool:
     """Connections to one endpoint."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, resend: bool = True) -> None:
         parts = urlsplit(endpoint)
+        self._resend = resend  # off where a history must know of every attempt
         if parts.scheme != "http" or parts.hostname is None:
             raise Failed("BadEndpoint", f"{endpoint!r} is not an http:// address")
         self.host = parts.netloc
@@ -260,7 +261,7 @@ class Pool:
             answer = await connection.exchange(head, body, bodyless=bodyless)
         except Failed as error:
             stale = connection.used and not connection.parser.begun
-            if not stale or not isinstance(body, bytes) or error.code != "ConnectionFailed":
+            if not self._resend or not stale or not isinstance(body, bytes) or error.code != "ConnectionFailed":
                 raise
             self._release(connection)
             connection = await self._fresh()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 BIN = Path(sys.executable).parent
 KILL_EVERY_S = 1.0
@@ -104,7 +104,7 @@ class Killer(threading.Thread):
             kill(int(victim["pid"]))
             self.killed.append(str(victim["name"]))
 
-    def __enter__(self) -> Killer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

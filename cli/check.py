@@ -1,0 +1,164 @@
+"""`ringstack check`: fault tests on a cluster that the command starts itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.env import variables
+from cli.install import install
+from cli.status import processes
+from cli.up import free_port, start
+from core.installation import Installation
+from sim import history as h
+from sim import linear as judge
+from sim.history import History
+from sim.live_nemesis import KINDS, LiveNemesis
+from sim.live_workload import CONTAINER, Endpoints, LiveClient
+
+
+@click.group()
+def check() -> None:
+    """Fault tests on a cluster that the command starts itself."""
+
+
+def parse_nemesis(_context: object, _option: object, value: str) -> tuple[str, ...]:
+    """`kill,pause` as a tuple; `none` is empty."""
+    kinds = tuple(kind for kind in value.split(",") if kind and kind != "none")
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(KINDS)}, none")
+    return kinds
+
+
+@check.command()
+@click.option("--clients", type=click.IntRange(1, 256), default=16, show_default=True)
+@click.option("--seconds", type=click.IntRange(1, 3600), default=60, show_default=True)
+@click.option("--keys", type=click.IntRange(1, 10_000), default=60, show_default=True)
+@click.option("--nemesis", default="kill,pause", show_default=True, callback=parse_nemesis)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def linear(
+    *,
+    clients: int,
+    seconds: int,
+    keys: int,
+    nemesis: tuple[str, ...],
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Are the histories of contending S3 and Swift clients linearizable while daemons die?"""
+    with tempfile.TemporaryDirectory(prefix="ringstack-check-") as directory:
+        installation = Installation(Path(directory) / "data")
+        install(
+            installation,
+            devices=(),
+            listen="127.0.0.1",
+            object_port=free_port("127.0.0.1"),
+            api_port=5000,
+            proxy_count=2,
+        )
+        supervisor = start(installation, detach=False)
+        try:
+            history, wrong, faults = asyncio.run(
+                load(
+                    installation,
+                    clients=clients,
+                    seconds=seconds,
+                    keys=keys,
+                    nemesis=nemesis,
+                    seed=seed,
+                )
+            )
+        finally:
+            supervisor.terminate()
+            supervisor.wait()
+    sys.exit(report(history, wrong, faults, as_json=as_json))
+
+
+async def load(
+    installation: Installation,
+    *,
+    clients: int,
+    seconds: int,
+    keys: int,
+    nemesis: tuple[str, ...],
+    seed: int,
+) -> tuple[History, list[str], dict[str, int]]:
+    """Run the clients and the nemesis; returns the history, what was wrong, and the faults done."""
+    values = variables(installation)
+    endpoints = Endpoints(
+        values["AWS_ENDPOINT_URL"],
+        values["AWS_ACCESS_KEY_ID"],
+        values["AWS_SECRET_ACCESS_KEY"],
+        values["AWS_DEFAULT_REGION"],
+        values["ST_AUTH"],
+        values["ST_USER"],
+        values["ST_KEY"],
+    )
+    await make_container(endpoints)
+    history = History()
+
+    def pids() -> dict[str, int]:
+        rows = processes(installation)
+        return {row["name"]: row["pid"] for row in rows if row["name"] != "supervisor"}
+
+    faults = LiveNemesis(pids, nemesis, seed)
+    until = asyncio.get_running_loop().time() + seconds
+    seen: dict[str, str | None] = {}
+    workers = [
+        LiveClient(history, endpoints, n, seen, keys=keys, seed=seed) for n in range(clients)
+    ]
+    nemesis_task = asyncio.create_task(faults.run())
+    await asyncio.gather(*(worker.run(until) for worker in workers))
+    nemesis_task.cancel()
+    await asyncio.gather(nemesis_task, return_exceptions=True)
+    return history, [text for worker in workers for text in worker.wrong], faults.done
+
+
+async def make_container(endpoints: Endpoints) -> None:
+    """The container of the test."""
+    from bench.client import S3Client
+
+    async with S3Client(
+        endpoints.s3_url, endpoints.access_key, endpoints.secret_key, endpoints.region
+    ) as client:
+        (await client.make_container(CONTAINER)).expect()
+
+
+def report(history: History, wrong: list[str], faults: dict[str, int], *, as_json: bool) -> int:
+    """Judge, print the table and the verdict; returns the exit status."""
+    began = time.monotonic()
+    verdict = judge.check(history.by_key().items())
+    answered = [op for op in history.operations if op.outcome != h.UNKNOWN]
+    conditional = sum(op.kind in h.CONDITIONAL for op in history.operations)
+    if wrong:
+        text = f"INVALID: {wrong[0]}"
+    elif verdict.operation is not None:
+        text = f"INVALID: {verdict.key} cannot place {verdict.operation}"
+    else:
+        text = "UNDECIDED: the search was cut short" if verdict.undecided else "valid"
+    rows: dict[str, Any] = {
+        "operations": len(history.operations),
+        "answered": len(answered),
+        "outcome open": len(history.operations) - len(answered),
+        "conditional": conditional,
+        "refused conditions": sum(op.outcome == h.REFUSED for op in answered),
+        "names": len(history.by_key()),
+        **{f"faults: {kind}": count for kind, count in faults.items()},
+        "judged in seconds": round(time.monotonic() - began, 1),
+    }
+    if as_json:
+        click.echo(json.dumps({**rows, "verdict": text}, indent=2))
+    else:
+        for name, value in rows.items():
+            click.echo(f"{name:<20} {value}")
+        click.echo(f"verdict: {text}")
+    return int(text != "valid")
