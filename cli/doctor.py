@@ -1,0 +1,103 @@
+"""`ringstack doctor`: is this machine fit, and is the cloud on it well?"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import resource
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from cli.options import data_option
+from cli.status import processes
+from core.errors import RingstackError
+from core.installation import Installation
+from core.link import Link
+from core.real import RealEnv
+from objectd import wire
+
+OPEN_FILES_MIN = 4096
+FREE_BYTES_MIN = 1 << 30
+ANSWER_S = 3.0
+
+
+class Finding(NamedTuple):
+    """One check: its name, whether it passed, and what was found or what to do."""
+
+    name: str
+    good: bool
+    text: str
+
+
+@click.command()
+@data_option
+def doctor(data: Path) -> None:
+    """Check this machine and the running cloud."""
+    findings = [*machine(data), *cloud(Installation(data))]
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.name}: {finding.text}")
+    sys.exit(not all(finding.good for finding in findings))
+
+
+def machine(data: Path) -> Iterator[Finding]:
+    """What the machine must have."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", sys.version_info >= (3, 11), version)
+    for name in ("uvloop", "httptools", "lmdb", "xxhash", "pyeclib.ec_iface", "zfec", "lxml.etree"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            yield Finding("library", False, f"{name} cannot be loaded ({error}): `make setup`")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    advice = "" if soft >= OPEN_FILES_MIN else f"; raise it with `ulimit -n` (hard limit {hard})"
+    yield Finding("open files", soft >= OPEN_FILES_MIN, f"{soft} allowed{advice}")
+    existing = next(path for path in (data, *data.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    yield Finding("disk", free >= FREE_BYTES_MIN, f"{free / 1e9:.1f} GB free at {existing}")
+
+
+def cloud(installation: Installation) -> Iterator[Finding]:
+    """What the cloud must do."""
+    if not installation.exists:
+        yield Finding("cloud", True, "none here yet; `ringstack up` makes one")
+        return
+    rows = processes(installation)
+    if not rows:
+        yield Finding("cloud", False, "not running; `ringstack up` starts it")
+        return
+    for row in rows:
+        restarts = f", {row['restarts']} restarts" if row["restarts"] else ""
+        text = "serves" if row["ready"] else "is not ready; see `ringstack logs`"
+        yield Finding(row["name"], bool(row["ready"]), text + restarts)
+    try:
+        yield from asyncio.run(devices(installation))
+    except RingstackError as error:
+        yield Finding("devices", False, error.message)
+
+
+async def devices(installation: Installation) -> list[Finding]:
+    """Ask every storage node for its devices."""
+    env, key = RealEnv(), installation.secrets().cluster_key
+    findings: list[Finding] = []
+    for node in sorted({device.node for device in installation.config().devices}):
+        link = Link(env, installation.socket(node), key)
+        if not await link.wait_up(ANSWER_S):
+            findings.append(Finding(f"node {node}", False, "does not answer"))
+            continue
+        frame = await link.ask(wire.STATUS, 0, b"")
+        link.close()
+        findings.extend(
+            Finding(
+                f"device {status.path}",
+                status.writable,
+                f"{status.register_count} registers, {status.blob_count} blobs, "
+                f"{status.log_bytes / 1e6:.0f} MB used, {status.free_bytes / 1e9:.1f} GB free",
+            )
+            for status in wire.decode_status(frame.body)
+        )
+    return findings
