@@ -26,6 +26,7 @@ from proxy.s3 import (
     multipart,
     multipart_listing,
     post,
+    sigv2,
     sigv4,
 )
 from proxy.s3 import object as object_
@@ -35,12 +36,13 @@ from proxy.s3.route import (
     BUCKET,
     OPERATIONS,
     Target,
+    bucket_of_host,
     operation_of,
     parameters,
     query_pairs,
     target_of,
 )
-from proxy.s3.sigv4 import Message, Signed, Verified
+from proxy.s3.sigv4 import Message, Verified
 from proxy.s3.xml import error_document
 from proxy.store.port import Store
 
@@ -135,11 +137,10 @@ class S3Front:
         if request.method == "OPTIONS":  # a preflight is never signed, and no bucket has CORS rules
             raise S3Error("AccessForbidden")
         message = Message(request.method, request.path, pairs, request.headers)
-        signed = sigv4.parse(message)
         headers = request.headers
-        if signed is None:
+        verified = self._verify(message)
+        if verified is None:
             return await self._unsigned(request)
-        verified = self._verify(message, signed)
         target = self._target(request)
         query = parameters(pairs)
         operation = operation_of(request.method, target.level, query, headers)
@@ -185,13 +186,22 @@ class S3Front:
         host = self._host(request.headers.get(b"host", b""))
         return target_of(request.path, host, self._domains)
 
-    def _verify(self, message: Message, signed: Signed) -> Verified:
+    def _verify(self, message: Message) -> Verified | None:
+        """The verified signature, or None for a request without any. Raises S3Error."""
+        now_s = self._env.wall_us() // 1_000_000
+        if sigv2.is_used(message):
+            host = self._host(message.headers.get(b"host", b""))
+            return sigv2.verify(
+                message,
+                bucket=bucket_of_host(host, self._domains),
+                secret_of=self._secret_of,
+                now_s=now_s,
+            )
+        signed = sigv4.parse(message)
+        if signed is None:
+            return None
         return sigv4.verify(
-            message,
-            signed,
-            secret_of=self._secret_of,
-            region=self._region,
-            now_s=self._env.wall_us() // 1_000_000,
+            message, signed, secret_of=self._secret_of, region=self._region, now_s=now_s
         )
 
     def _secret_of(self, access_key: str) -> str | None:

@@ -211,6 +211,11 @@ def target_of(path: str, host: str, domains: Sequence[str]) -> Target:
     return Target(bucket, key)
 
 
+def is_selector(name: str) -> bool:
+    """The query name selects an operation of its own."""
+    return name in _SELECTORS
+
+
 def check_key(key: str) -> None:
     """Raise KeyTooLongError beyond 1024 bytes of UTF-8."""
     size = len(key.encode())

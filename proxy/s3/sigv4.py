@@ -112,8 +112,6 @@ def parse(message: Message) -> Signed | None:
         return _parse_header(authorization, message.headers)
     if in_query:
         return _parse_query(message)
-    if any(name == "AWSAccessKeyId" for name, _ in message.pairs):
-        raise _old_version()
     return None
 
 
@@ -189,7 +187,7 @@ def _header_time(headers: Mapping[bytes, bytes]) -> str:
         text = _text(date)
         if parse_time(text) is not None:
             return text
-        seconds = _parse_http_date(text)
+        seconds = parse_http_date(text)
         if seconds is not None:
             return basic_time(seconds)
     raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
@@ -273,7 +271,8 @@ def _seconds(fields: Sequence[int]) -> int | None:
     return timegm((year, month, day, hour, minute, second, 0, 0, 0))
 
 
-def _parse_http_date(text: str) -> int | None:
+def parse_http_date(text: str) -> int | None:
+    """Seconds since 1970 of an HTTP date, or None."""
     try:
         parsed = parsedate_tz(text)
     except (ValueError, IndexError, TypeError):
@@ -469,18 +468,7 @@ def _bad_credential(message: str, *fields: tuple[str, str]) -> S3Error:
     return _bad_query(f"Error parsing the X-Amz-Credential parameter; {message}", *fields)
 
 
-def _old_version() -> S3Error:
-    return S3Error(
-        "InvalidRequest",
-        f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM}.",
-    )
-
-
 def _unsupported(authorization: bytes) -> S3Error:
-    """Signature Version 2 with a key and a signature is named as such; anything else is malformed."""
-    scheme, _, rest = authorization.partition(b" ")
-    if scheme == b"AWS" and b":" in rest:
-        return _old_version()
     return S3Error(
         "InvalidArgument",
         "Unsupported Authorization Type",

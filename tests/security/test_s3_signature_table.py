@@ -213,3 +213,26 @@ def test_no_answer_tells_the_secret_or_the_right_signature(site):
     assert answer.status == 403
     assert right.encode() not in answer.body
     assert site.signer.secret.encode() not in answer.body
+
+
+def test_version_two_is_no_way_around(site):
+    """The older signature at every handler: a wrong secret or key is 403, in header and query."""
+    from botocore.auth import HmacV1Auth, HmacV1QueryAuth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    from tests.unit.proxy_s3.signer import ACCESS_KEY, SECRET_KEY, Wire
+
+    for key, secret in ((ACCESS_KEY, "wrong"), ("AKIDOTHER00000000000", SECRET_KEY)):
+        for kind in (HmacV1Auth, HmacV1QueryAuth):
+            for name in OPERATIONS:
+                method, path, query, headers = request_of(name)
+                text = "&".join(f"{n}={v}" if v else n for n, v in query)
+                url = f"http://{site.host}{path}" + (f"?{text}" if text else "")
+                request = AWSRequest(method=method, url=url, headers=headers)
+                kind(Credentials(key, secret)).add_auth(request)
+                target = request.url.removeprefix(f"http://{site.host}")
+                given = {"host": site.host, "content-length": "0", **dict(request.headers.items())}
+                answer = site.send(Wire(method, target, given, b""))
+                assert answer.status == 403, (name, kind, answer.status)
+    assert site.store.calls == []

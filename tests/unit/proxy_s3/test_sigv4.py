@@ -250,7 +250,7 @@ def test_the_order_of_the_authorization_components_does_not_matter():
             "AuthorizationHeaderMalformed",
             400,
         ),
-        (b"AWS key:signature", "InvalidRequest", 400),
+        (b"AWS key:signature", "InvalidArgument", 400),
         (b"AWS HAHAHA", "InvalidArgument", 400),
         (b"Bearer token", "InvalidArgument", 400),
         (b"AWS4-HMAC-SHA256", "InvalidArgument", 400),
