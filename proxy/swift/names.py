@@ -55,8 +55,8 @@ def parse_path(path: str) -> Target:
 
 
 def quoted(name: str) -> str:
-    """Percent-encoded form of a path or name for a header or a body; `/` stays."""
-    return quote(name)
+    """Percent-encoded form of a path or name for a header or a body; `/` stays, as do bad bytes."""
+    return quote(name, errors="surrogateescape")
 
 
 def check_container(container: str) -> None:
