@@ -67,6 +67,7 @@ class Client(Protocol):
         self, container: str, *, after: str = "", prefix: str = "", limit: int = 0
     ) -> Answer: ...
     async def list(self, container: str, *, prefix: str = "") -> Sequence[Listed]: ...
+    def disconnect(self) -> None: ...
     def names_in(self, page: Answer) -> Sequence[Listed]: ...
     @asynccontextmanager
     def stream(
@@ -113,6 +114,10 @@ class S3Client:
     async def __aexit__(self, *exc: object) -> None:
         self._pool.close()
 
+    def disconnect(self) -> None:
+        """Close the connections; the next request opens a new one."""
+        self._pool.close()
+
     async def make_container(self, container: str) -> Answer:
         """Create a bucket."""
         return await self._send("PUT", encode_path(f"/{container}"), b"")
@@ -142,9 +147,7 @@ class S3Client:
         """Metadata of an object."""
         return await self._send("HEAD", encode_path(f"/{container}/{name}"))
 
-    async def delete(
-        self, container: str, name: str, *, headers: Headers = None
-    ) -> Answer:
+    async def delete(self, container: str, name: str, *, headers: Headers = None) -> Answer:
         """Delete an object; S3 answers 204 whether it was there or not."""
         return await self._send("DELETE", encode_path(f"/{container}/{name}"), headers=headers)
 
@@ -256,6 +259,10 @@ class SwiftClient:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._pool.close()
+
+    def disconnect(self) -> None:
+        """Close the connections; the next request opens a new one."""
         self._pool.close()
 
     async def log_in(self) -> None:

@@ -1,0 +1,83 @@
+"""What this machine could do at most: the disk and the checksums, measured without any server.
+
+Short and rough on purpose: they are there to be divided by, in the same run as what they bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import xxhash
+
+from bench.figure import MIB, Ceilings
+
+BLOCK = 4096
+BLOCKS_PER_SYNC = 64
+FILE_BYTES = 256 * MIB
+
+
+def measure(directory: Path, *, seconds: float = 0.5) -> Ceilings:
+    """Every ceiling, with temporary files in `directory`."""
+    path = directory / "ceiling"
+    try:
+        return Ceilings(
+            synced_blocks(path, seconds),
+            sequential_write(path),
+            cached_read(path),
+            digest_speed(hashlib.md5, seconds),
+            digest_speed(hashlib.sha256, seconds),
+            digest_speed(xxhash.xxh3_128, seconds),
+        )
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def synced_blocks(path: Path, seconds: float) -> float:
+    """4 KiB blocks per second appended to one file, 64 with each fdatasync."""
+    group = os.urandom(BLOCK * BLOCKS_PER_SYNC)
+    count = 0
+    with path.open("wb", buffering=0) as file:
+        started = time.perf_counter()
+        while (passed := time.perf_counter() - started) < seconds:
+            file.write(group)
+            os.fdatasync(file.fileno())
+            count += BLOCKS_PER_SYNC
+    return count / passed
+
+
+def sequential_write(path: Path) -> float:
+    """MB/s of one stream into a new file, synced at the end."""
+    path.unlink(missing_ok=True)
+    piece = os.urandom(MIB)
+    started = time.perf_counter()
+    with path.open("wb", buffering=0) as file:
+        for _ in range(FILE_BYTES // MIB):
+            file.write(piece)
+        os.fdatasync(file.fileno())
+    return FILE_BYTES / 1e6 / (time.perf_counter() - started)
+
+
+def cached_read(path: Path) -> float:
+    """MB/s of reading back the file that was just written."""
+    piece = bytearray(MIB)
+    started = time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(piece):
+            pass
+    return FILE_BYTES / 1e6 / (time.perf_counter() - started)
+
+
+def digest_speed(make: Callable[[bytes], object], seconds: float) -> float:
+    """MB/s of one core, in pieces of 64 KiB."""
+    piece = os.urandom(64 * 1024)
+    count = 0
+    started = time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds:
+        for _ in range(64):
+            make(piece)
+        count += 64
+    return count * len(piece) / 1e6 / passed

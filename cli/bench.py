@@ -1,0 +1,165 @@
+"""`ringstack bench`: load benchmarks, side by side with a peer where there is one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import json_option
+from core.installation import Installation
+
+if TYPE_CHECKING:
+    from bench.object import Announce, Plan
+    from bench.report import Report
+
+PEER_DIRECTORY = Path("~/.cache/ringstack/peer-swift")
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def bench() -> None:
+    """Load benchmarks."""
+
+
+def words(_context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
+    """A comma-separated list of known words."""
+    allowed = {"api": ("s3", "swift"), "operations": OPERATIONS}[option.name or ""]
+    given = tuple(word.strip() for word in value.split(",") if word.strip())
+    wrong = [word for word in given if word not in allowed]
+    if wrong or not given:
+        raise click.BadParameter(f"choose from {', '.join(allowed)}")
+    return given
+
+
+OPERATIONS = ("put", "get", "head", "delete", "list", "stream")
+
+
+@bench.command("object")
+@click.option("--data", type=DIRECTORY, help="Measure the running cloud in this directory.")
+@click.option("--own", is_flag=True, help="Start a cloud and remove it afterwards (the default).")
+@click.option("--api", default="s3,swift", show_default=True, callback=words, metavar="LIST")
+@click.option("--operations", default=",".join(OPERATIONS), show_default=True, callback=words)
+@click.option("--seconds", type=click.FloatRange(0.05), default=1.0, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--scratch", type=DIRECTORY, help="Where the clouds it starts keep their data.")
+@click.option("--peer-swift", is_flag=True, help="Measure OpenStack Swift beside it.")
+@click.option("--peer-python", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option("--peer-install", is_flag=True, help=f"Install Swift in {PEER_DIRECTORY}.")
+@json_option
+def object_(
+    *,
+    data: Path | None,
+    own: bool,
+    api: tuple[str, ...],
+    operations: tuple[str, ...],
+    seconds: float,
+    rounds: int,
+    scratch: Path | None,
+    peer_swift: bool,
+    peer_python: Path | None,
+    peer_install: bool,
+    as_json: bool,
+) -> None:
+    """Objects, listings and streams through both APIs."""
+    from bench.object import Plan
+    from bench.report import show
+
+    if data is not None and own:
+        raise click.UsageError("--data and --own exclude each other")
+    plan = Plan(seconds, rounds, operations)
+    peer = None
+    if peer_swift or peer_python or peer_install:
+        peer = peer_interpreter(peer_python, install=peer_install)
+    with progress(quiet=as_json) as announce:
+        report = measure(data, api, plan, announce=announce, scratch=scratch, peer=peer)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        show(report)
+    sys.exit(1 if report.errors else 0)
+
+
+def measure(
+    data: Path | None,
+    apis: tuple[str, ...],
+    plan: Plan,
+    *,
+    announce: Announce,
+    scratch: Path | None,
+    peer: Path | None,
+) -> Report:
+    """Start what is wanted, run every case, stop it again."""
+    import uvloop
+
+    from bench import ceilings, report, target
+    from bench.object import ObjectBench
+
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="bench-")))
+        announce("measuring the machine's ceilings")
+        bounds = ceilings.measure(root)
+        if data is None:
+            announce("starting a cloud")
+            installation = stack.enter_context(target.own_cloud(root / "cloud"))
+        else:
+            installation = Installation(data)
+        targets = target.targets_of(installation, apis, disposable=data is None)
+        more: dict[str, Any] = {}
+        if peer is not None:
+            from bench.peer_swift import SwiftPeer
+
+            announce("starting OpenStack Swift")
+            swift = stack.enter_context(SwiftPeer(peer, root / "swift"))
+            targets.append(target.target_of_peer(swift))
+            more = {"peer_memcache": swift.memcache_kind}
+        figures = uvloop.run(ObjectBench(targets, plan, announce).run())
+        memory = {each.name: each.memory_bytes() for each in targets}
+        facts = report.setting(plan.seconds, plan.rounds, **more)
+    return report.Report(figures, bounds, memory, facts)
+
+
+def peer_interpreter(python: Path | None, *, install: bool) -> Path:
+    """The Python that has Swift: as named, or in our own place for it."""
+    from bench.peer_swift import DISTRIBUTION
+    from bench.peer_swift import install as install_peer
+
+    if python is not None:
+        return python.absolute()
+    directory = PEER_DIRECTORY.expanduser()
+    if not install and not (directory / "bin" / "python").exists():
+        raise click.UsageError(
+            "--peer-swift needs a Python that has Swift: name it with --peer-python, or add "
+            f"--peer-install to install {DISTRIBUTION} in {PEER_DIRECTORY}"
+        )
+    if install:
+        click.echo(f"installing {DISTRIBUTION} in {directory}", err=True)
+    return install_peer(directory)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Announce]:
+    """Says what is being done, on one line of a terminal that goes away; elsewhere nothing."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _text: None
+        return
+    with console.status("") as status:
+        yield status.update
+
+
+@bench.command("ring", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def ring(arguments: tuple[str, ...]) -> None:
+    """Building and rebalancing a large ring (--help for its options)."""
+    from bench.ring import main
+
+    sys.exit(main(arguments))
