@@ -75,9 +75,9 @@ class WriteCondition(NamedTuple):
     def check(self, record: ObjectRecord | None) -> None:
         """Raise PreconditionFailed or NoSuchKey when the record forbids the write."""
         if record is None:
-            if self.match is not None or self.size is not None or self.modified_s is not None:
+            if self.match is not None:
                 raise S3Error("NoSuchKey")
-            return
+            return  # a missing object satisfies conditions on size and time (DeleteObject)
         if self.none_match is not None and matches(self.none_match, record.etag):
             raise failed("If-None-Match")
         if self.match is not None and not matches(self.match, record.etag):

@@ -7,8 +7,10 @@ through `open_copy_source`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes
 
+from core.errors import PreconditionFailed
 from core.http import Response
 from proxy.s3 import checksum, metadata, tagging
 from proxy.s3.call import Call, xml_date, xml_response
@@ -24,6 +26,7 @@ from proxy.store.record import BodyDigest, Draft, Found, ObjectName
 
 COPY = "COPY"
 REPLACE = "REPLACE"
+TRIES_MAX = 5
 
 
 def copy_source(header: str) -> tuple[str, str]:
@@ -62,6 +65,18 @@ async def open_copy_source(call: Call) -> Source:
     return source
 
 
+async def with_source(call: Call, work: Callable[[Source], Awaitable[Found]]) -> Found:
+    """Do `work` on the source; again with the new one when it was replaced meanwhile."""
+    for _ in range(TRIES_MAX):
+        source = await open_copy_source(call)
+        try:
+            return await work(source)
+        except PreconditionFailed as error:
+            if error.code != "SourceChanged":
+                raise
+    raise S3Error("OperationAborted", "The source keeps changing while it is copied.")
+
+
 async def copy_object(call: Call) -> Response:
     """CopyObject."""
     headers = call.headers
@@ -70,23 +85,14 @@ async def copy_object(call: Call) -> Response:
     new = metadata.attributes(headers, tags=replace_tags)
     asked = call.header(b"x-amz-checksum-algorithm")
     algorithm = None if asked is None else checksum.named(asked)
-    source = await open_copy_source(call)
-    if source.size > PUT_BYTES_MAX:
-        raise S3Error(
-            "InvalidRequest",
-            "The specified copy source is larger than the maximum allowable size for a copy "
-            f"source: {PUT_BYTES_MAX}",
-        )
-    if source.found.where == call.where and not replace and not _changes(call, algorithm):
-        raise S3Error(
-            "InvalidRequest",
-            "This copy request is illegal because it is trying to copy an object to itself without "
-            "changing the object's metadata, storage class, website redirect location or encryption "
-            "attributes.",
-        )
-    attributes = _attributes(source, new, replace=replace, replace_tags=replace_tags)
-    kind = metadata.content_type(headers) if replace else source.record.content_type
-    found = await _store(call, source, Draft(kind, attributes), algorithm)
+
+    async def work(source: Source) -> Found:
+        _check_source(call, source, changes=replace or _changes(call, algorithm))
+        attributes = _attributes(source, new, replace=replace, replace_tags=replace_tags)
+        kind = metadata.content_type(headers) if replace else source.record.content_type
+        return await _store(call, source, Draft(kind, attributes), algorithm)
+
+    found = await with_source(call, work)
     return xml_response(
         document(
             "CopyObjectResult",
@@ -95,6 +101,23 @@ async def copy_object(call: Call) -> Response:
             render_checksum(found.record.attributes),
         )
     )
+
+
+def _check_source(call: Call, source: Source, *, changes: bool) -> None:
+    """Too large, or a copy onto itself that changes nothing: InvalidRequest."""
+    if source.size > PUT_BYTES_MAX:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy "
+            f"source: {PUT_BYTES_MAX}",
+        )
+    if source.found.where == call.where and not changes:
+        raise S3Error(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without "
+            "changing the object's metadata, storage class, website redirect location or encryption "
+            "attributes.",
+        )
 
 
 def _changes(call: Call, algorithm: Algorithm | None) -> bool:

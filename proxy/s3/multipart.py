@@ -15,7 +15,7 @@ from proxy.s3 import checksum, metadata, upload
 from proxy.s3.call import Call, xml_date, xml_response
 from proxy.s3.checksum import Algorithm
 from proxy.s3.concurrent import each
-from proxy.s3.copy import checksum_of, open_copy_source
+from proxy.s3.copy import checksum_of, with_source
 from proxy.s3.errors import S3Error
 from proxy.s3.object import part_number
 from proxy.s3.payload import PUT_BYTES_MAX, Payload, require_length, too_large
@@ -142,12 +142,15 @@ async def upload_part_copy(call: Call) -> Response:
     number = part_number(call.query.get("partNumber"))
     found = await find_upload(call)
     algorithm = upload.algorithm_of(found.record.attributes)
-    source = await open_copy_source(call)
     header = call.header(b"x-amz-copy-source-range")
-    span = Span(0, source.size) if header is None else copy_span(header, source.size)
-    if span.length > PUT_BYTES_MAX:
-        raise too_large(span.length, PUT_BYTES_MAX)
-    part = await _store_copy(call, source, span, algorithm=algorithm, number=number)
+
+    async def work(source: Source) -> Found:
+        span = Span(0, source.size) if header is None else copy_span(header, source.size)
+        if span.length > PUT_BYTES_MAX:
+            raise too_large(span.length, PUT_BYTES_MAX)
+        return await _store_copy(call, source, span, algorithm=algorithm, number=number)
+
+    part = await with_source(call, work)
     await _confirm_part(call, part)
     value = part.record.content_type.partition(":")[2]
     return xml_response(

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from core.errors import PreconditionFailed
 from proxy.s3.copy import copy_source
 from proxy.s3.errors import S3Error
+from tests.unit.proxy_s3.site import Site
 from tests.unit.proxy_s3.test_object_api import refusal
 
 
@@ -164,3 +166,39 @@ def test_unknown_directives_are_refused(site, bucket, source, directive):
     """InvalidArgument."""
     headers = {"x-amz-copy-source": f"{bucket}/src", directive: "MERGE"}
     assert site.call("PUT", f"/{bucket}/d", headers=headers).code == "InvalidArgument"
+
+
+class Restless:
+    """The model store, whose copies fail a number of times because the source changed meanwhile."""
+
+    def __init__(self, store):
+        self.store = store
+        self.times = 0
+
+    def __getattr__(self, name):
+        verb = getattr(self.store, name)
+        if name not in {"copy_object", "compose_object"}:
+            return verb
+
+        async def call(*args, **options):
+            if self.times:
+                self.times -= 1
+                raise PreconditionFailed("SourceChanged", "the source changed while it was copied")
+            return await verb(*args, **options)
+
+        return call
+
+
+def test_a_source_that_changes_meanwhile_is_copied_as_it_is_then(site, bucket, source, s3):
+    """The copy is tried again with the new source; one that never rests is 409, not 412."""
+    running = Site(Restless(site.store))
+    try:
+        upload_id = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
+        part = [("partNumber", "1"), ("uploadId", upload_id)]
+        for path, query in ((f"/{bucket}/dst", []), (f"/{bucket}/m", part)):
+            for times, status in ((2, 200), (99, 409)):
+                running.store.times = times
+                headers = {"x-amz-copy-source": f"{bucket}/src"}
+                assert running.call("PUT", path, query, headers).status == status
+    finally:
+        running.stop()

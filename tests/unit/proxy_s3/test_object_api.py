@@ -205,6 +205,7 @@ def test_conditional_deletes_decide_on_what_is_there(s3, bucket):
         Bucket=bucket, Key="k", IfMatch=etag, IfMatchSize=3, IfMatchLastModifiedTime=when
     )
     assert refusal(s3.delete_object, Bucket=bucket, Key="k", IfMatch="*") == ("NoSuchKey", 404)
+    s3.delete_object(Bucket=bucket, Key="k", IfMatchSize=3, IfMatchLastModifiedTime=when)
 
 
 def test_content_md5_is_checked(site, s3, bucket):
