@@ -1,48 +1,55 @@
 """Pages of a range: a scan of the index with prefix, delimiter, markers, direction and limit. Pure.
 
 Cost is proportional to the rows returned, not to the names skipped: after a common prefix the scan
-seeks past everything that begins with it.
+seeks past everything that begins with it. The usual page (no delimiter, no cut names) is one loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import msgspec
-import xxhash
+from collections.abc import Iterable, Iterator
 
 from objectd import rows, wire
 from objectd.index import Index
+from objectd.wire import digest_of
 
 TOP = b"\xff" * 8  # above every UTF-8 name and every cut key that can follow
+MORE, DONE = b"+", b"."
+
+NameRow = tuple[bytes, bytes, bytes]  # name, packed register row, witness of a common prefix
 
 
-def list_page(index: Index, call: wire.ListCall) -> wire.Page[msgspec.Raw]:
-    """Answer a ListCall. With `digest_only`, `rows` is empty but counted in `digest`."""
-    result: list[wire.Row[msgspec.Raw]] = []
-    state = xxhash.xxh3_128()
+def list_page(index: Index, call: wire.ListCall) -> bytes:
+    """The encoded `wire.Page` that answers a ListCall; with `digest_only` it has no rows."""
+    found = _names(index, call) if call.delimiter else _plain(index, call)
+    page: list[bytes] = []
+    seen: list[bytes] = []
     truncated = False
-    count = 0
-    for name, value, witness in _names(index, call):
-        if count >= call.limit:
+    for name, value, witness in found:
+        if len(seen) >= call.limit:
             truncated = True
             break
-        count += 1
-        ballot = rows.peek_ballot(value)
-        if call.digest_only:
-            state.update(name + ballot + witness)
-            continue
-        summary = msgspec.Raw(b"\xc0" if witness else rows.peek_summary(value) or b"\xc0")
-        result.append(
-            wire.Row(name.decode(), ballot, rows.peek_flags(value), summary, witness.decode())
-        )
-        state.update(name + ballot + witness)
-    state.update(b"+" if truncated else b".")
-    return wire.Page(result, truncated, state.digest())
+        ballot = value[:16]
+        seen.append(name + ballot + witness)
+        if not call.digest_only:
+            summary = b"" if witness else rows.peek_summary(value)
+            page.append(wire.encode_row(name, ballot, rows.peek_flags(value), summary, witness))
+    seen.append(MORE if truncated else DONE)
+    return wire.encode_page(page, truncated=truncated, digest=digest_of(b"".join(seen)))
 
 
-def _names(index: Index, call: wire.ListCall) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """(name, packed row, witness) in order; witness is set for a common prefix."""
+def _plain(index: Index, call: wire.ListCall) -> Iterable[NameRow]:
+    """Every wanted name in order."""
+    low, high = _bounds(call)
+    base = rows.REGISTER_TABLE + call.range_id
+    wanted = wire.LIVE
+    dead = call.dead
+    for name, value in _ordered(index, base, low, high, reverse=call.reverse):
+        if dead or value[16] & wanted:
+            yield name, value, b""
+
+
+def _names(index: Index, call: wire.ListCall) -> Iterator[NameRow]:
+    """Names and common prefixes in order; a prefix has a witness, the first live name under it."""
     prefix, delimiter = call.prefix, call.delimiter
     low, high = _bounds(call)
     base = rows.REGISTER_TABLE + call.range_id
@@ -51,7 +58,7 @@ def _names(index: Index, call: wire.ListCall) -> Iterator[tuple[bytes, bytes, by
         for name, value in _ordered(index, base, low, high, reverse=call.reverse):
             if not (call.dead or rows.peek_flags(value) & wire.LIVE):
                 continue
-            cut = name.find(delimiter, len(prefix)) if delimiter else -1
+            cut = name.find(delimiter, len(prefix))
             if cut < 0:
                 yield name, value, b""
                 continue
@@ -101,37 +108,26 @@ def _ordered(
     index: Index, base: bytes, low: bytes, high: bytes, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
     """(full name, value) with low <= name < high, in order, cut names included in their right place."""
-    skip = len(base)
-    cut_at = rows.NAME_CUT_BYTES
+    skip, cut_at = len(base), rows.NAME_CUT_BYTES
     start = base + low[:cut_at]
     end = base + (high[:cut_at] + TOP * 3 if len(high) > cut_at else high or TOP)
+    uncut_bytes = skip + cut_at
+    exact = len(low) <= cut_at and len(high) <= cut_at  # then the scan's own bounds are the bounds
     group: list[tuple[bytes, bytes]] = []
-    stem = b""
     for key, value in index.scan(start, end, reverse=reverse):
-        name = key[skip:]
-        if len(name) <= cut_at:
-            # a name of exactly the cut's length precedes the long ones that continue it
-            if not group:
-                if name >= low and (not high or name < high):
-                    yield name, value
-                continue
-            if name == stem and reverse:
-                group.append((name, value))
-                continue
-            yield from _flush(group, low, high, reverse=reverse)
-            group = []
-            if name >= low and (not high or name < high):
-                yield name, value
+        if len(key) < uncut_bytes and exact and not group:
+            yield key[skip:], value
             continue
-        if group and name[:cut_at] != stem:
-            yield from _flush(group, low, high, reverse=reverse)
+        name = rows.peek_name(value) if len(key) > uncut_bytes else key[skip:]
+        # names that share the cut are in the order of their hashes: gather and sort them
+        if group and group[0][0][:cut_at] != name[:cut_at]:
+            yield from _in_bounds(group, low, high, reverse=reverse)
             group = []
-        stem = name[:cut_at]
-        group.append((rows.peek_name(value), value))
-    yield from _flush(group, low, high, reverse=reverse)
+        group.append((name, value))
+    yield from _in_bounds(group, low, high, reverse=reverse)
 
 
-def _flush(
+def _in_bounds(
     group: list[tuple[bytes, bytes]], low: bytes, high: bytes, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
     for name, value in sorted(group, reverse=reverse):

@@ -296,8 +296,7 @@ class ObjectServer:
         message = wire.decode_list(call.head)
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
-        page = list_page(device.index, message)
-        connection.reply(call, wire.OK, b"", wire.encode(page))
+        connection.reply(call, wire.OK, b"", list_page(device.index, message))
 
     def _stats(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_stats_call(call.head)

@@ -109,9 +109,8 @@ class ClusterStore:
         async def use(handle: Handle) -> ObjectPage:
             stage = handle.record.stage
             listed = await self._ranges.page(handle.range_id(space), stage, query, Summary)
-            return ObjectPage(
-                [ObjectRow(row.name, row.summary) for row in listed.rows], listed.truncated
-            )
+            rows = [ObjectRow(row.name, row.summary) for row in listed.rows]
+            return ObjectPage(rows, listed.truncated)
 
         return await self._containers.at_stage(account, container, use)
 
