@@ -16,7 +16,7 @@ from core.errors import RingstackError
 from core.http import Request, Response
 from proxy.identity import RootCredentials
 from proxy.store.port import Store
-from proxy.swift import account, bulk, container, copy, cors, info, temporary, tempurl
+from proxy.swift import account, bulk, container, copy, cors, formpost, info, temporary, tempurl
 from proxy.swift import object as objects
 from proxy.swift.auth import LOGIN_PATHS, Authority, authorise
 from proxy.swift.call import Call, Site
@@ -118,6 +118,8 @@ class SwiftFront:
         handler = table.get(call.method)
         if call.params and tempurl.is_temporary(call.params):
             return await temporary.serve(call, handler)
+        if formpost.is_form(call):
+            return await formpost.serve(call)
         self._authority.identify(call)
         if call.params and is_bulk(call):
             return await bulk.handle(call)

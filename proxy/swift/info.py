@@ -68,6 +68,7 @@ def capabilities(policies: Sequence[Policy], version: str) -> dict[str, Any]:
         },
         "container_quotas": {},
         "dlo": {"max_segments": DYNAMIC_SEGMENTS_MAX},
+        "formpost": {"allowed_digests": sorted(tempurl.DIGESTS)},
         "slo": {
             "allow_async_delete": False,
             "max_manifest_segments": MANIFEST_SEGMENTS_MAX,

@@ -37,7 +37,7 @@ async def serve(call: Call, handler: Handler | None) -> Response:
         or not tempurl.in_force(ticket, target, now_s=now_s, peer=call.request.peer)
     ):
         raise invalid(call)
-    scope = tempurl.signed_by(ticket, call.method, target, await _keys(call))
+    scope = tempurl.signed_by(ticket, call.method, target, await keys_by_scope(call))
     if scope is None:
         raise invalid(call)
     if call.method in {"PUT", "POST"}:
@@ -58,8 +58,8 @@ async def serve(call: Call, handler: Handler | None) -> Response:
     return response
 
 
-async def _keys(call: Call) -> dict[str, list[str]]:
-    """Keys by scope; a container that is not there has none."""
+async def keys_by_scope(call: Call) -> dict[str, list[str]]:
+    """Signing keys of the account and of the container; a container that is not there has none."""
     account = await call.store.get_account(call.account)
     keys = {"account": tempurl.keys_of(account.record.attributes), "container": []}
     try:

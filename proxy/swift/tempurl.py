@@ -50,7 +50,7 @@ def is_temporary(params: Mapping[str, str]) -> bool:
 
 def read_ticket(params: Mapping[str, str]) -> Ticket:
     """Parse the query string; raises ValueError."""
-    algorithm, digest = _digest(params.get("temp_url_sig", ""))
+    algorithm, digest = read_digest(params.get("temp_url_sig", ""))
     return Ticket(
         algorithm,
         digest,
@@ -62,7 +62,8 @@ def read_ticket(params: Mapping[str, str]) -> Ticket:
     )
 
 
-def _digest(text: str) -> tuple[str, bytes]:
+def read_digest(text: str) -> tuple[str, bytes]:
+    """Algorithm and bytes of a signature, hex or `algorithm:base64`; raises ValueError."""
     algorithm, colon, value = text.partition(":")
     try:
         if not colon:

@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 from core.errors import Refused
 from proxy.large import Segment, decode_manifest, encode_manifest
 from proxy.store.record import ContainerInfo, ContainerRecord, ContainerRow, ObjectRow, Summary
-from proxy.swift import accept, acl, archive, draft, listing, manifest, metadata, ranges, tempurl
+from proxy.swift import (
+    accept,
+    acl,
+    archive,
+    draft,
+    form,
+    listing,
+    manifest,
+    metadata,
+    ranges,
+    tempurl,
+)
 from proxy.swift.errors import SwiftError
 from proxy.swift.names import parse_path, quoted, split_pair
 from proxy.swift.query import list_query, parse_query
@@ -279,7 +290,7 @@ def test_a_manifest_nested_beyond_reason_is_refused():
         st.builds(
             Segment,
             name=st.just("/s/a"),
-            size=st.integers(1, 99),
+            size=st.integers(10, 99),
             etag=st.just("d" * 32),
             span=st.sampled_from(["", "0-0", "3-9"]),
         )
@@ -363,3 +374,46 @@ def test_any_bytes_are_an_archive_or_a_refusal(data, form):
         asyncio.run(unpack(data, 700, form))
     except Refused as error:
         assert error.code == "BadArchive"
+
+
+# -- forms -------------------------------------------------------------------------------------
+
+
+async def read_form(data, size, boundary="b"):
+    parsed = form.Form(pieces(data, size), boundary)
+    found = []
+    while (part := await parsed.next()) is not None:
+        found.append((part.name, b"".join([chunk async for chunk in parsed.body()])))
+    return found
+
+
+FIELD = st.tuples(
+    st.sampled_from(["a", "b"]), st.binary(max_size=60).filter(lambda d: b"--b" not in d)
+)
+
+
+@given(st.lists(FIELD, max_size=4), st.integers(1, 50))
+def test_a_form_reads_as_it_was_written(fields, size):
+    body = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name.encode(), data)
+        for name, data in fields
+    )
+    assert asyncio.run(read_form(body + b"--b--\r\n", size)) == fields
+
+
+@given(
+    st.binary(max_size=300)
+    | st.lists(st.sampled_from([b"--b", b"\r\n", b"--", b"x", b"\r\n--b"])).map(b"".join)
+)
+def test_any_bytes_are_a_form_or_a_refusal(data):
+    try:
+        asyncio.run(read_form(data, 7))
+    except Refused as error:
+        assert error.code == "BadForm"
+
+
+@given(TEXT)
+def test_any_disposition_is_read(text):
+    form.parameters(text)
+    form.parameters(f'form-data; name="{text}"; filename={text}')
+    form.boundary_of(text)

@@ -179,6 +179,7 @@ HEADER = st.sampled_from(
         (b"x-if-delete-at", b"x"),
         (b"transfer-encoding", b"chunked"),
         (b"x-auth-user", b"\xff"),
+        (b"content-type", b"multipart/form-data; boundary=b"),
         (b"x-fresh-metadata", b"1"),
         (b"host", b"\xff"),
     ]
@@ -194,6 +195,7 @@ BODY = st.sampled_from(
         b'[{"path": "/c/s/1", "range": "0-0"}, {"data": "eA=="}]',
         b"\0" * 1024,
         b"\x1f\x8b\x08",
+        b'--b\r\nContent-Disposition: form-data; filename="f"\r\n\r\nx\r\n--b--\r\n',
     ]
 ) | st.binary(max_size=40)
 CALL = st.tuples(METHODS, PATH, QUERY, st.lists(HEADER, max_size=4), BODY, st.booleans())
