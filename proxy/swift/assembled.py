@@ -93,18 +93,18 @@ async def _static(call: Call, found: Found, headers: Headers) -> Response:
         headers[0] = ("Etag", listed_etag(record.etag))
         if call.params.get("format") == "raw":
             body = manifest.raw(await large.segments())
-            return _document(call, found, headers, body, record.content_type)
+            return _document(call, found, headers, body, content_type=record.content_type)
         return deliver(call, stored_source(call, found, MANIFEST_TYPE), headers)
     headers[0] = ("Etag", f'"{large.digest}"')
     headers.append(("X-Manifest-Etag", listed_etag(record.etag)))
     number = part_number(call)
     if number is not None:
-        return await _part(call, large, headers, number)
+        return await _span(call, large, headers, number)
     return await _whole(call, large, headers, (large.digest,))
 
 
 def _document(
-    call: Call, found: Found, headers: Headers, body: bytes, content_type: str
+    call: Call, found: Found, headers: Headers, body: bytes, *, content_type: str
 ) -> Response:
     etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
     headers[0] = ("Etag", etag)
@@ -130,19 +130,9 @@ def part_number(call: Call) -> int | None:
     return int(text)
 
 
-async def _part(call: Call, large: LargeObject, headers: Headers, number: int) -> Response:
+async def _span(call: Call, large: LargeObject, headers: Headers, number: int) -> Response:
     """One segment, as 206."""
     spans = await large.parts()
-    return await _span(call, large, headers, spans, number)
-
-
-async def _span(
-    call: Call,
-    large: LargeObject,
-    headers: Headers,
-    spans: list[ranges.Span],
-    number: int,
-) -> Response:
     headers.append(("X-Parts-Count", str(len(spans))))
     if number > len(spans):
         headers.append(("Content-Range", f"bytes */{large.size}"))
@@ -193,10 +183,12 @@ async def _multipart(call: Call, found: Found, headers: Headers) -> Response:
             )
             for part in record.parts
         ]
-        return _document(call, found, headers, msgspec.json.encode(items), MANIFEST_TYPE)
+        return _document(
+            call, found, headers, msgspec.json.encode(items), content_type=MANIFEST_TYPE
+        )
     headers[0] = ("Etag", f'"{record.etag}"')
     large = _Parts(call.store, found, permit=None, depth=0)
     number = part_number(call)
     if number is not None:
-        return await _span(call, large, headers, await large.parts(), number)
+        return await _span(call, large, headers, number)
     return await _whole(call, large, headers, (record.etag,))

@@ -95,6 +95,12 @@ def denied(call: Call) -> SwiftError:
     return SwiftError(403) if call.identity is not None else unauthorized(call.account)
 
 
+def require_owner(call: Call) -> None:
+    """Containers are made and deleted by the account's owner only."""
+    if not call.owner:
+        raise denied(call)
+
+
 async def authorise(call: Call) -> None:
     """Let the request of a Call pass, or raise SwiftError 401 or 403."""
     if call.owner or call.scope is not None or call.method == "COPY":

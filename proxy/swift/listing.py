@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 import msgspec
 
 from proxy.large import LINK_SUFFIX
-from proxy.store.record import ContainerRow, ObjectRow
+from proxy.store.record import ContainerRow, ObjectRow, Summary
 from proxy.swift.accept import JSON, PLAIN
 from proxy.swift.timestamp import iso, iso_second
 
@@ -99,18 +99,19 @@ def object_entries(rows: Sequence[ObjectRow]) -> list[Entry]:
                 )
             )
         else:
-            append(_large_entry(name, summary.size, etag, summary.content_type, iso(time_us)))
+            append(_large_entry(name, summary))
     return entries
 
 
-def _large_entry(name: str, size: int, etag: str, content_type: str, modified: str) -> ObjectEntry:
+def _large_entry(name: str, summary: Summary) -> ObjectEntry:
+    etag = summary.etag
+    rest = (summary.content_type, iso(summary.modified_us))
     if etag.endswith(LINK_SUFFIX):
-        digest = etag.removesuffix(LINK_SUFFIX)
-        return LinkEntry(name, size, digest, content_type, modified)
+        return LinkEntry(name, summary.size, etag.removesuffix(LINK_SUFFIX), *rest)
     digest, slo_etag = split_etag(etag)
     if not slo_etag:
-        return ObjectEntry(name, size, digest, content_type, modified)
-    return LargeEntry(name, size, digest, content_type, modified, f'"{slo_etag}"')
+        return ObjectEntry(name, summary.size, digest, *rest)
+    return LargeEntry(name, summary.size, digest, *rest, f'"{slo_etag}"')
 
 
 def container_entries(

@@ -49,6 +49,12 @@ def text_of(value: bytes) -> str:
     return text
 
 
+def check_token(name: str) -> None:
+    """A name that did not come as a header must still be able to leave as one (RFC 9110 token)."""
+    if not all((c.isascii() and c.isalnum()) or c in "!#$%&'*+-.^_`|~" for c in name):
+        raise SwiftError(400, "Metadata name is no header name")
+
+
 def check_item(kind: str, name: str, value: bytes) -> None:
     """Limits of one item."""
     if not name:

@@ -59,6 +59,11 @@ def quoted(name: str) -> str:
     return quote(name, errors="surrogateescape")
 
 
+def is_name(text: str) -> bool:
+    """Text decoded with `surrogateescape` is UTF-8 without NUL."""
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def check_container(container: str) -> None:
     """Refuse a container name that cannot be created (Swift: at most 256 bytes, no slash)."""
     size = len(container.encode())

@@ -133,6 +133,15 @@ def test_type_and_metadata_come_from_headers_and_attributes(box):
     assert box("HEAD", "c", "y").header("content-type") == "z/z"
 
 
+def test_attributes_that_could_not_leave_as_headers_are_refused(box):
+    for key in ("meta.a\r\nX-Evil", "meta.a: b", "meta.ü", "meta."):
+        data = archive([("x", b"1", {f"SCHILY.xattr.user.{key}": "v"})], format=tarfile.PAX_FORMAT)
+        assert extract(box, data, "c").json()["Errors"] == [["c/x", "400 Bad Request"]]
+    pax = {"SCHILY.xattr.user.meta.a": "v\r\nX-Evil: 1", "SCHILY.xattr.user.mime_type": "a\nb"}
+    data = archive([("x", b"1", pax)], format=tarfile.PAX_FORMAT)
+    assert extract(box, data, "c").json()["Errors"] == [["c/x", "400 Bad Request"]]
+
+
 def test_broken_archives_say_so(box):
     whole = archive(FILES)
     for data in (whole[:700], b"nonsense" * 100, whole[:1024] + b"\xff" * 512):
