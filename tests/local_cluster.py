@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from core.real import RealDisk, RealEnv
 from objectd.device import Device, DeviceIdentity
@@ -45,7 +46,7 @@ class LocalCluster:
         self.cluster = Cluster(self.env, self.epoch, KEY)
         self.store = ClusterStore(self.cluster)
 
-    async def __aenter__(self) -> LocalCluster:
+    async def __aenter__(self) -> Self:
         for number in range(len(self.addresses)):
             await self.start(number)
         self.cluster.start()
