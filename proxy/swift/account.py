@@ -75,8 +75,7 @@ async def post(call: Call) -> Response:
         raise denied(call)
     change = metadata.merge_change("account", call.headers)
     if "meta:quota-bytes" in change:
-        if call.identity is None or not call.identity.admin:
-            raise SwiftError(403)
+        quota.require_setter(call)
         quota.number((change["meta:quota-bytes"] or "").encode())
     change.update(quota.account_change(call))
     if account_acl.HEADER in call.headers:

@@ -128,9 +128,16 @@ def account_change(call: Call) -> dict[str, str | None]:
             if not _is_key(call.site, key):
                 continue
             change[key] = None if removal else number(value) or None
-    if change and (call.identity is None or not call.identity.admin):
-        raise SwiftError(403)
+    if change:
+        require_setter(call)
     return change
+
+
+def require_setter(call: Call) -> None:
+    """Quotas of an account are set by an administrator, and never by its own users."""
+    identity = call.identity
+    if identity is None or not identity.admin or identity.account == call.account:
+        raise SwiftError(403)
 
 
 def _is_key(site: Site, key: str) -> bool:

@@ -100,6 +100,10 @@ def test_an_owner_is_not_an_administrator(swift, token_of):
     assert swift("POST", headers={**owner, "X-Account-Quota-Bytes": "1"}).status == 403
     assert swift("POST", headers={**owner, "X-Account-Meta-Quota-Bytes": "1"}).status == 403
     assert swift("POST", headers={**owner, "X-Account-Meta-A": "1"}).status == 204
+    chief = {"X-Auth-Token": token_of("bob", swift.account, admin=True)}
+    assert swift("POST", headers={**chief, "X-Account-Quota-Bytes": "1"}).status == 403
+    other = {"X-Auth-Token": token_of("root", "AUTH_root", admin=True)}
+    assert swift("POST", headers={**other, "X-Account-Quota-Bytes": "1"}).status == 204
 
 
 def test_an_administrator_enters_only_accounts_of_the_prefix(swift, token_of):
