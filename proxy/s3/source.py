@@ -26,7 +26,8 @@ class Source:
     def __init__(self, store: Store, found: Found, whole: large.LargeObject | None) -> None:
         self.store = store
         self.found = found
-        self.record: ObjectRecord = found.record
+        # a link shows what its target is
+        self.record: ObjectRecord = found.record if whole is None else whole.found.record
         self.large = whole
         self.size = found.record.size if whole is None else whole.size
         self.etag = found.record.etag if whole is None else whole.etag
@@ -51,7 +52,9 @@ async def open_source(call: Call, where: ObjectName) -> Source:
 
     try:
         whole = await large.open_large(call.store, found, permit=permit)
-    except (NotFound, Conflict) as error:
+    except NotFound:
+        raise S3Error("NoSuchKey") from None
+    except Conflict as error:
         raise S3Error("OperationAborted", error.message) from None
     return Source(call.store, found, whole)
 

@@ -20,9 +20,7 @@ def site():
 
 @pytest.fixture(scope="session")
 def s3(site):
-    client = site.client()
-    yield client
-    client.close()
+    return site.client()
 
 
 @pytest.fixture

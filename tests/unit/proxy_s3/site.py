@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -64,12 +64,15 @@ class Site:
         self.port = self.run(self.server.listen("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self.port}"
         self.signer = Signer(self.host)
+        self._clients: list[Any] = []
         self._connection: http.client.HTTPConnection | None = None
 
     def run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
     def stop(self) -> None:
+        for client in self._clients:
+            client.close()
         if self._connection is not None:
             self._connection.close()
         self.run(self.server.stop(0.2))
@@ -79,8 +82,8 @@ class Site:
         self.loop.close()
 
     def client(self, **config):
-        """A boto3 client."""
-        return boto3.client(
+        """A boto3 client, closed with the site."""
+        client = boto3.client(
             "s3",
             endpoint_url=f"http://{self.host}",
             aws_access_key_id=ACCESS_KEY,
@@ -92,6 +95,8 @@ class Site:
                 **config,
             ),
         )
+        self._clients.append(client)
+        return client
 
     def send(self, wire: Wire) -> Answer:
         """Send a request as it is, on a kept connection."""
