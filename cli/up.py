@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ import click
 from cli.install import device_paths, install
 from cli.options import data_option
 from core.errors import Conflict, Unavailable
-from core.installation import Config, Installation
+from core.installation import DEFAULT_DATA, Config, Installation
 
 START_TIMEOUT_S = 90.0
 
@@ -153,16 +155,21 @@ def panel(installation: Installation, state: str) -> str:
     config = installation.config()
     host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
     url = f"http://{host}:{config.object_port}"
-    data = (
-        ""
-        if installation.data == Installation(Path("~/.local/share/ringstack")).data
-        else (f" --data {installation.data}")
-    )
+    command = own_command(installation)
     return (
         f"Ringstack is {state}\n"
         f"  S3           {url}\n"
         f"  Swift        {url}/auth/v1.0\n"
-        f'  credentials  eval "$(ringstack env{data})"\n'
+        f'  credentials  eval "$({command("env")})"\n'
         f"  data         {installation.data} ({len(config.devices)} devices)\n"
-        f"  stop         ringstack down{data}"
+        f"  stop         {command('down')}"
     )
+
+
+def own_command(installation: Installation) -> Callable[[str], str]:
+    """How this person calls a subcommand for this cloud: by name when it is on the PATH."""
+    program = Path(sys.argv[0]).absolute()
+    name = "ringstack" if shutil.which("ringstack") == str(program) else os.path.relpath(program)
+    default = Installation(DEFAULT_DATA).data
+    data = "" if installation.data == default else f" --data {installation.data}"
+    return lambda subcommand: f"{name} {subcommand}{data}"
