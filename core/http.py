@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -41,7 +42,9 @@ log = logging.getLogger("ringstack.http")
 # The parser keeps an unfinished header line or trailer to itself; this is how much of it we let come.
 BARREN_BYTES_MAX = limits.URL_BYTES_MAX + limits.HEADER_BYTES_MAX + 512 * limits.KIB
 
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 REASONS = {status.value: status.phrase for status in HTTPStatus}
+SWEEP_S = 1.0
 BODYLESS = frozenset({204, 304})
 SINGLE_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
@@ -82,9 +85,10 @@ class HttpConnection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._continue_wanted: Request | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0  # loop time at which an idle connection goes; 0 = none
         self._closing = False
         self._ended = False
+        self._between = True  # the next byte begins a request
         self._lingering = False
         self._lingered = 0
         self._barren = (
@@ -129,6 +133,8 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._closing or self._refusal is not None:
             return
+        if self._between and not data.isascii():
+            data = _ascii_request_line(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -164,6 +170,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Start collecting a request."""
+        self._between = False
         self._url = b""
         self._headers = {}
         self._header_bytes = 0
@@ -240,6 +247,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request's last byte has arrived."""
+        self._between = True
         if self._incoming is not None:
             self._incoming.body.finish()
             self._incoming = None
@@ -465,13 +473,15 @@ class HttpConnection(asyncio.Protocol):
         self._arm(limits.LINGER_S)
 
     def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._timer = self._loop.call_later(seconds, self._expired)
+        self._deadline = self._loop.time() + seconds
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadline = 0.0
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if it has been idle for too long (called by the server now and then)."""
+        if self._deadline and now >= self._deadline:
+            self._expired()
 
     def _expired(self) -> None:
         self._timer = None
@@ -501,6 +511,7 @@ class HttpServer:
         self.connections: set[HttpConnection] = set()
         self.draining = False
         self._servers: list[asyncio.Server] = []
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen on host:port (0 = any free port) and return the port."""
@@ -509,11 +520,22 @@ class HttpServer:
             lambda: HttpConnection(self), host, port, reuse_port=reuse_port or None, backlog=1024
         )
         self._servers.append(server)
+        if self._sweeper is None:
+            self._sweep()
         return int(server.sockets[0].getsockname()[1])
+
+    def _sweep(self) -> None:
+        """Look for idle connections once a second: cheaper than a timer for each request."""
+        loop = asyncio.get_running_loop()
+        for connection in list(self.connections):
+            connection.sweep(loop.time())
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep)
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Stop listening, let running requests finish for `grace_s`, then close."""
         self.draining = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         for server in self._servers:
             server.close()
         for connection in list(self.connections):
@@ -536,6 +558,15 @@ async def _close_body(body: object) -> None:
     close = getattr(body, "aclose", None)
     if close is not None:
         await close()
+
+
+def _ascii_request_line(data: bytes) -> bytes:
+    """Percent-encode bytes outside ASCII in the first line: some clients send their targets raw."""
+    end = data.find(b"\n")
+    line = data if end < 0 else data[:end]
+    if line.isascii():
+        return data
+    return NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line) + data[len(line) :]
 
 
 def _path_of_absolute(target: bytes) -> bytes:

@@ -106,6 +106,16 @@ def test_a_request_is_seen_as_it_was_sent():
     assert "connection" not in answers[0][1]
 
 
+def test_a_target_in_raw_utf8_is_percent_encoded():
+    """curl sends the bytes of a name as they are; they mean what their encoding means."""
+    raw = "GET /ü/%20?é HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    put = "PUT /ü HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nü".encode()
+    answers = run(talk(echo, raw, put, head("GET", "/a"), raw))
+    assert answers[0][2] == b"GET /%C3%BC/%20?%C3%A9 "
+    assert answers[1][2] == b"PUT /%C3%BC? " + "ü".encode()
+    assert answers[3][2] == answers[0][2]
+
+
 def test_repeated_headers_are_joined_and_names_lowered():
     async def handler(request: Request) -> Response:
         return Response(200, [], repr(sorted(request.headers.items())).encode())
