@@ -16,7 +16,6 @@ from core.errors import (
     RingstackError,
     Unavailable,
 )
-from core.http import BodyTruncated
 
 MESSAGES: dict[str, tuple[int, str]] = {
     "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
@@ -223,7 +222,7 @@ def of_failure(error: RingstackError) -> S3Error:
     """Translate an error of the store or of the engine into S3's form."""
     if isinstance(error, S3Error):
         return error
-    if isinstance(error, BodyTruncated):
+    if error.code == "BodyTruncated":  # of the engine
         return S3Error("IncompleteBody")
     if isinstance(error, NotFound):
         return S3Error("NoSuchBucket" if error.code == "NoSuchContainer" else "NoSuchKey")

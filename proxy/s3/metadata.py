@@ -1,4 +1,4 @@
-"""What S3 keeps with an object, between request headers, attributes and response headers. Pure.
+"""What S3 keeps with an object, between request headers, attributes and response headers.
 
 User metadata is `meta:<name>`, standard headers `header:<name>` (both shared with the other dialect),
 tags and checksums are `s3:`. Headers whose function is not built are refused, never ignored.

@@ -35,7 +35,8 @@ class Payload:
     """
 
     __slots__ = (
-        "_announced", "_body", "_decoder", "_hasher", "_sha256", "_size_max", "_verified",
+        "_announced", "_body", "_decoder", "_hasher", "_sha256", "_size_max", "_value",
+        "_verified",
         "algorithm", "content_md5", "size",
     )  # fmt: skip
 
@@ -56,6 +57,7 @@ class Payload:
         self._sha256: str | None = None
         self._announced = checksum.wanted(headers) if announced else None
         self.algorithm = algorithm if self._announced is None else self._announced.algorithm
+        self._value = ""
         self._hasher: Hasher | None = None
         if self.algorithm is not None:
             self._hasher = self.algorithm.new()
@@ -128,9 +130,11 @@ class Payload:
 
     @property
     def checksum(self) -> str:
-        """Base64 checksum of the bytes streamed, when there is an `algorithm`."""
-        assert self._hasher is not None
-        return checksum.encode(self._hasher.digest())
+        """Base64 checksum of all bytes, after the stream has ended, when there is an `algorithm`."""
+        if not self._value:
+            assert self._hasher is not None
+            self._value = checksum.encode(self._hasher.digest())
+        return self._value
 
     def check_md5(self, md5: str) -> None:
         """Compare the body's hex MD5 with Content-MD5. Raises BadDigest."""

@@ -81,6 +81,20 @@ def test_an_unknown_payload_mode_is_refused(site, bucket, value):
     assert (answer.status, answer.code) == (400, "InvalidArgument")
 
 
+@pytest.mark.parametrize("mode", ["UNSIGNED-PAYLOAD", UNSIGNED_TRAILER])
+def test_a_body_of_unknown_length_is_taken_in_http_chunks(site, bucket, mode):
+    """Transfer-Encoding: chunked, around a plain body and around an aws-chunked one."""
+    wire = site.signer.sign("PUT", f"/{bucket}/k", body=b"hello world", mode=mode)
+    headers = {name: value for name, value in wire.headers.items() if name != "content-length"}
+    headers["transfer-encoding"] = "chunked"
+    half = len(wire.body) // 2
+    body = b"".join(
+        b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (wire.body[:half], wire.body[half:], b"")
+    )
+    assert site.send(wire._replace(headers=headers, body=body)).status == 200
+    assert site.call("GET", f"/{bucket}/k").body == b"hello world"
+
+
 def test_a_trailer_needs_an_aws_chunked_body(site, bucket):
     """A plain body cannot bring one."""
     answer = site.call("PUT", f"/{bucket}/k", headers={"x-amz-trailer": "x-amz-checksum-crc32"})
