@@ -484,7 +484,7 @@ class HttpConnection(asyncio.Protocol):
             self._expired()
 
     def _expired(self) -> None:
-        self._timer = None
+        self._deadline = 0.0
         if self._lingering and self._transport is not None:
             self._transport.abort()
         elif self._task is None:

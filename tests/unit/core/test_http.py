@@ -549,3 +549,35 @@ def test_a_body_limit_is_enforced():
         )
     )
     assert [a[0] for a in answers] == [200, 413, 413]
+
+
+def test_idle_connections_go_and_busy_ones_stay():
+    async def work():
+        gate = asyncio.Event()
+
+        async def handler(request: Request) -> Response:
+            await gate.wait()
+            return Response(200, [], b"done")
+
+        async with serving(handler) as connect:
+            idle, _ = await connect()
+            half, half_writer = await connect()
+            busy, busy_writer = await connect()
+            half_writer.write(b"GET / HTTP/1.1\r\nHos")
+            busy_writer.write(head())
+            await asyncio.sleep(0.02)
+            now = asyncio.get_running_loop().time()
+            for connection in list(connect.server.connections):
+                connection.sweep(now + limits.HEADER_TIMEOUT_S - 1)
+            assert len(connect.server.connections) == 3
+            for connection in list(connect.server.connections):
+                connection.sweep(now + limits.HEADER_TIMEOUT_S + 1)
+            assert await idle.read() == b""
+            assert await half.read() == b""
+            gate.set()
+            assert (await read_answer(busy))[2] == b"done"
+            for connection in list(connect.server.connections):
+                connection.sweep(asyncio.get_running_loop().time() + limits.IDLE_TIMEOUT_S + 1)
+            assert await busy.read() == b""
+
+    run(work())
