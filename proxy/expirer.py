@@ -30,7 +30,8 @@ async def run_for_ever(cluster: Cluster, store: ClusterStore) -> None:
         await asyncio.sleep(CHECK_S * (0.75 + 0.5 * cluster.env.random()))
         for target in cluster.targets:
             try:
-                await expire_device(cluster, store, target)
+                while await expire_device(cluster, store, target) == BATCH_MAX:
+                    pass
             except RingstackError as error:
                 log.warning("expiry will be tried again: %s", error.message)
 
