@@ -70,8 +70,8 @@ async def reported(
 ) -> Response:
     """Answer with the report of `work`: whole when it is done soon, else after white space.
 
-    Until the first heartbeat nothing is sent, so that short work gets a Content-Length and a client that
-    waits for `100 Continue` can still send its body. `at_once`: the answer begins immediately.
+    Until the first heartbeat nothing is sent, so that a client that waits for `100 Continue` can still send
+    its body. The answer always comes in chunks, as clients know it. `at_once`: it begins immediately.
     """
     kind = report_type(accept)
     head = [("Content-Type", kind)]
@@ -84,8 +84,12 @@ async def reported(
     declaration = XML_HEAD if kind.endswith("/xml") else b""
     if done and not at_once:
         fields, errors = task.result()
-        return Response(status, head, declaration + render(kind, root, fields, errors))
+        return Response(status, head, _once(declaration + render(kind, root, fields, errors)))
     return Response(status, head, _beats(task, kind, root, declaration))
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def _beats(

@@ -31,6 +31,7 @@ def test_objects_then_containers_are_deleted(box, method):
     answer = delete(box, "/c", "/c/1", "c/ü/2", "", "/c/none", "/c/3", method=method)
     assert answer.status == 200
     assert answer.header("content-type") == "application/json"
+    assert answer.header("transfer-encoding") == "chunked"
     assert answer.json() == {
         "Number Deleted": 4,
         "Number Not Found": 1,
