@@ -1,8 +1,9 @@
 """The index of a device: an ordered map of byte strings, derived from the log.
 
 Two implementations obey `tests/contract/test_index.py`: `LmdbIndex` and `MemoryIndex`. A write is seen
-at once by reads, and kept across a crash from the next `commit` on; a commit is all or nothing. The
-table of keys is in `objectd/rows.py`.
+at once by reads, and kept across a crash from the next `commit` on; a commit is all or nothing. A commit
+that fails (a full disk) takes everything since the last one back, also for reads: the caller applies it
+again from the log. The table of keys is in `objectd/rows.py`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ class Index(Protocol):
         ...
 
     def commit(self) -> None:
-        """Keep what was written so far."""
+        """Keep what was written so far. Raises OSError when it cannot; the index is then as last committed."""
         ...
 
     def close(self, *, clean: bool) -> None:
-        """Commit and close; `clean` also syncs, so that the index survives a power loss."""
+        """Close; what was not committed is lost. `clean` syncs, so that the index survives a power loss."""
         ...

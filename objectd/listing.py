@@ -49,7 +49,11 @@ def _plain(index: Index, call: wire.ListCall) -> Iterable[NameRow]:
 
 
 def _names(index: Index, call: wire.ListCall) -> Iterator[NameRow]:
-    """Names and common prefixes in order; a prefix has a witness, the first live name under it."""
+    """Names and common prefixes in order; a prefix has a witness, the first live name under it.
+
+    A common prefix is shown when a name under it lies beyond the marker, unless it is the marker itself:
+    then the page before ended with it.
+    """
     prefix, delimiter = call.prefix, call.delimiter
     low, high = _bounds(call)
     base = rows.REGISTER_TABLE + call.range_id
@@ -63,7 +67,7 @@ def _names(index: Index, call: wire.ListCall) -> Iterator[NameRow]:
                 yield name, value, b""
                 continue
             common = name[: cut + len(delimiter)]
-            if not _outside(call, common):
+            if call.reverse or common != call.marker:
                 yield common, value, name
             if call.reverse:
                 high = common
@@ -86,14 +90,6 @@ def _bounds(call: wire.ListCall) -> tuple[bytes, bytes]:
     if before and (not high or before < high):
         high = before
     return low, high
-
-
-def _outside(call: wire.ListCall, common: bytes) -> bool:
-    """True when a common prefix itself does not lie between the markers."""
-    after, before = call.marker, call.end_marker
-    if call.reverse:
-        after, before = before, after
-    return bool((after and common <= after) or (before and common >= before))
 
 
 def _after_prefix(prefix: bytes) -> bytes:

@@ -4,12 +4,13 @@ One write transaction stays open between commits, so reads see every write witho
 Commits are not synced, because the log is the truth: killing the process loses nothing that was
 committed, but a power loss may tear the file. So an index is trusted only when it was closed cleanly
 (synced, marked) or when the kernel that wrote it still runs (same boot id); otherwise it is removed and
-rebuilt from the log.
+rebuilt from the log. When a full disk has no room for the mark, the index works and is not trusted later.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import lmdb
 
-from core.real import write_durably
+from core.real import make_directory, write_durably
 
 MAP_BYTES = 1 << 38  # address space only
 CLEAN = "clean"
@@ -33,8 +34,8 @@ class LmdbIndex:
         marker = path / CLEAN
         if path.exists() and not _trusted(marker, boot):
             shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_durably(marker, boot)
+        make_directory(path)
+        _mark(marker, boot)
         self._env: Any = lmdb.open(
             str(path),
             map_size=MAP_BYTES,
@@ -84,15 +85,19 @@ class LmdbIndex:
 
     def commit(self) -> None:
         """Hand everything to the kernel and begin again."""
-        self._txn.commit()
-        self._txn = self._env.begin(write=True)
+        try:
+            self._txn.commit()
+        except lmdb.Error as error:  # LMDB names a full disk in several ways; the old state is whole
+            raise OSError(errno.EIO, str(error)) from None
+        finally:
+            self._txn = self._env.begin(write=True)
 
     def close(self, *, clean: bool) -> None:
-        """Commit; when clean, sync and say so."""
-        self._txn.commit()
+        """Drop what was not committed; when clean, sync and say so."""
+        self._txn.abort()
         if clean:
             self._env.sync(True)
-            write_durably(self._path / CLEAN, b"clean")
+            _mark(self._path / CLEAN, CLEAN.encode())
         self._env.close()
 
 
@@ -103,9 +108,17 @@ def boot_id() -> bytes:
     return b""
 
 
+def _mark(marker: Path, text: bytes) -> None:
+    """Say what the index may be trusted by; on a full disk, that it may not be."""
+    try:
+        write_durably(marker, text)
+    except OSError:
+        marker.unlink(missing_ok=True)
+
+
 def _trusted(marker: Path, boot: bytes) -> bool:
     try:
         written = marker.read_bytes()
     except OSError:
         return False
-    return written == b"clean" or (bool(boot) and written == boot)
+    return written == CLEAN.encode() or (bool(boot) and written == boot)

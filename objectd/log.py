@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -20,8 +21,11 @@ from core.errors import Corrupt
 from objectd import record as records
 from objectd.record import HEADER_BYTES, RecordHeader
 
+log = logging.getLogger("ringstack.objectd")
+
 DIRECTORY = "log"
 SCAN_BYTES = 1024 * 1024
+TORN_BYTES_MAX = limits.GROUP_BYTES_MAX + limits.FRAME_BYTES_MAX  # no unacknowledged tail is longer
 
 
 class Place(NamedTuple):
@@ -42,12 +46,13 @@ class _Waiting(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """One record met by a scan."""
+    """One record met by a scan. `intact` is False when its body was looked at and does not verify."""
 
     place: Place
     header: RecordHeader
     key: bytes
     head: bytes
+    intact: bool = True
 
 
 def segment_path(number: int) -> str:
@@ -63,6 +68,7 @@ class Log:
         self._files: dict[int, File] = {}
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._roll = False
         self.failed: OSError | None = None
         disk.make_directory(DIRECTORY)
         for name in disk.list_directory(DIRECTORY):
@@ -106,14 +112,15 @@ class Log:
 
     async def _commit(self, group: list[_Waiting]) -> None:
         file = self._files[self.active]
-        if file.size >= limits.SEGMENT_BYTES:
-            file = self._open(self.active + 1)
-        segment, offset = self.active, file.size
+        offset = file.size
         try:
+            if offset >= limits.SEGMENT_BYTES or self._roll:
+                file, offset = self._open(self.active + 1), 0
             await file.append_synced([part for waiting in group for part in waiting.buffers])
         except OSError as error:
             self._refuse(file, offset, group, error)
             return
+        segment = self.active
         for waiting in group:
             waiting.done(Place(segment, offset, waiting.length))
             offset += waiting.length
@@ -139,7 +146,12 @@ class Log:
     def _open(self, number: int) -> File:
         self._files[number] = self._disk.open_append(segment_path(number))
         self.active = number
+        self._roll = False
         return self._files[number]
+
+    def roll(self) -> None:
+        """Let the next group begin a new segment, so that this one can be compacted."""
+        self._roll = self._files[self.active].size > 0
 
     async def idle(self) -> None:
         """Wait until everything queued has been written or refused."""
@@ -188,19 +200,36 @@ class Log:
         """Cut what follows the last whole record of the active segment.
 
         Only bytes of the last, unacknowledged group can be torn: the next group is written after the
-        one before it was synced. Bodies are verified too, since a header may be whole and its body not.
+        one before it was synced. Bodies are verified too, since a header may be whole and its body not;
+        but what lies before a whole record stays, because it may have been acknowledged and gone bad
+        later. Raises Corrupt when more is unreadable than one group can be, or when bytes are missing.
         """
         file = self._files[self.active]
-        end = offset
-        for scanned in self.scan(self.active, offset, verify_bodies=True):
-            end = scanned.place.offset + scanned.place.length
+        if offset > file.size:
+            raise Corrupt(
+                "LogBehindIndex", "the log is shorter than its index: is it another disk?"
+            )
+        end = met = offset
+        try:
+            for scanned in self.scan(self.active, offset, verify_bodies=True):
+                met = scanned.place.offset + scanned.place.length
+                if scanned.intact:
+                    end = met
+        except Corrupt:
+            if file.size - met > TORN_BYTES_MAX:
+                raise
         if end < file.size:
+            log.info("cutting %d torn bytes off segment %d", file.size - end, self.active)
             file.truncate(end)
 
     def scan(
         self, segment: int, offset: int = 0, *, verify_bodies: bool = False
     ) -> Iterator[Scanned]:
-        """Records of a segment in order, up to the first place that is no whole record."""
+        """Records of a segment in order.
+
+        Raises Corrupt at a place that is no whole record. A blob whose key or head has gone bad is passed
+        over when a record follows right behind it; any other record may hold what must not be forgotten.
+        """
         file = self._file(segment)
         window = b""
         window_start = offset
@@ -210,20 +239,42 @@ class Log:
                 window, window_start, relative = file.read_now(offset, SCAN_BYTES), offset, 0
             try:
                 header = records.decode_header(window[relative : relative + HEADER_BYTES])
+                if offset + header.total > file.size:
+                    raise Corrupt("TornRecord", "the log ends inside a record")
                 need = HEADER_BYTES + header.key_bytes + header.head_bytes
                 if len(window) - relative < need:
                     window, window_start, relative = file.read_now(offset, need), offset, 0
                 key, head = records.check_prefix(window[relative : relative + need], header)
-            except Corrupt:
-                return
-            if offset + header.total > file.size:
-                return
+            except Corrupt as error:
+                offset = self._after_bad_blob(file, segment, offset, error)
+                continue
+            intact = True
             if verify_bodies and header.body_bytes:
                 body = file.read_now(offset + need, header.body_bytes)
-                if not records.body_matches(header, head, body):
-                    return
-            yield Scanned(Place(segment, offset, header.total), header, key, head)
+                intact = records.body_matches(header, head, body)
+            yield Scanned(Place(segment, offset, header.total), header, key, head, intact)
             offset += header.total
+
+    @staticmethod
+    def _after_bad_blob(file: File, segment: int, offset: int, error: Corrupt) -> int:
+        """Where the record behind a damaged blob begins. Raises Corrupt when nothing certain does.
+
+        Bytes of bodies are never searched for records: a client may have put some there.
+        """
+        where = f"segment {segment} is damaged at byte {offset}"
+        try:
+            header = records.decode_header(file.read_now(offset, HEADER_BYTES))
+            following = offset + header.total
+            if header.kind == records.BLOB:
+                behind = file.read_now(following, HEADER_BYTES)
+                next_header = records.decode_header(behind)
+                need = HEADER_BYTES + next_header.key_bytes + next_header.head_bytes
+                records.check_prefix(file.read_now(following, need), next_header)
+                log.error("%s: a blob is lost here", where)
+                return following
+        except Corrupt:
+            pass
+        raise Corrupt("DamagedLog", f"{where}: {error.message}")
 
     def read_record(self, place: Place) -> bytes:
         """A whole record, blocking: for compaction of a sealed segment."""

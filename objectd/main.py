@@ -20,7 +20,7 @@ from core.env import Env
 from core.errors import Conflict, Corrupt
 from core.installation import Installation
 from core.metrics import Metrics
-from core.real import RealDisk, RealEnv, write_durably
+from core.real import RealDisk, RealEnv, make_directory, write_durably
 from objectd import compact
 from objectd.device import IDENTITY, Device, DeviceIdentity
 from objectd.lmdbindex import LmdbIndex
@@ -60,7 +60,7 @@ def check_identity(path: Path, wanted: DeviceIdentity) -> None:
 
 def open_device(env: Env, path: Path, identity: DeviceIdentity) -> Device:
     """Lock, check and recover one device."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(path)
     lock_device(path)
     check_identity(path, identity)
     device = Device(env, RealDisk(path), LmdbIndex(path / "index"), identity)

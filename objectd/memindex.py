@@ -1,10 +1,12 @@
 """The index in memory: for the simulator and for tests.
 
-`crash` gives back what a process killed now would find: everything up to the last commit.
+`crash` gives back what a process killed now would find: everything up to the last commit. `full` makes
+commits fail, as a disk without room does.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 from sortedcontainers import SortedDict
@@ -17,6 +19,7 @@ class MemoryIndex:
         self._committed = dict(committed or {})
         self._rows: SortedDict = SortedDict(self._committed)
         self._touched: set[bytes] = set()
+        self.full = False
 
     def get(self, key: bytes) -> bytes | None:
         """Value or None."""
@@ -42,7 +45,11 @@ class MemoryIndex:
             yield key, self._rows[key]
 
     def commit(self) -> None:
-        """Keep everything."""
+        """Keep everything, or nothing when there is no room."""
+        if self.full and self._touched:
+            self._rows = SortedDict(self._committed)
+            self._touched.clear()
+            raise OSError(errno.ENOSPC, "no space left on device")
         for key in self._touched:
             if key in self._rows:
                 self._committed[key] = self._rows[key]
@@ -55,6 +62,7 @@ class MemoryIndex:
         return MemoryIndex(self._committed)
 
     def close(self, *, clean: bool) -> None:
-        """Commit."""
+        """Forget what was not committed."""
         del clean
-        self.commit()
+        self._rows = SortedDict(self._committed)
+        self._touched.clear()

@@ -286,7 +286,8 @@ class _Merge(Generic[S]):
                 self._rows.append(row)
             else:
                 common = row.name[: cut + len(delimiter)]
-                if not self._outside(common) and common != self._last():
+                told = not call.reverse and common == call.marker.decode()
+                if not told and common != self._last():
                     self._rows.append(ListedRow(common, None))
                 if row is not rows[-1]:
                     return self._past(common)
@@ -304,13 +305,6 @@ class _Merge(Generic[S]):
         if self._call.reverse:
             return common.encode()
         return common.encode() + "\U0010ffff".encode() * 256
-
-    def _outside(self, common: str) -> bool:
-        after, before = self._call.marker.decode(), self._call.end_marker.decode()
-        if self._call.reverse:
-            after, before = before, after
-        key = common.encode()
-        return bool((after and key <= after.encode()) or (before and key >= before.encode()))
 
 
 def decoded_pages(replies: Mapping[int, Frame], summary: type[S]) -> dict[int, wire.Page[S]]:

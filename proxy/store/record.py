@@ -138,7 +138,8 @@ class ListQuery(NamedTuple):
     """Which names to list, in byte order of their UTF-8 form.
 
     `marker` and `end_marker` are exclusive bounds in the direction of travel. With a `delimiter`, names
-    that continue past it after `prefix` collapse into one row (a common prefix). `limit` >= 0.
+    that continue past it after `prefix` collapse into one row (a common prefix), which is not shown again
+    when it is the marker itself. `limit` >= 0.
     """
 
     prefix: str = ""

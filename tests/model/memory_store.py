@@ -53,18 +53,20 @@ def select(names: Sequence[str], query: ListQuery) -> tuple[list[tuple[str, bool
     for name in ordered:
         if not name.startswith(query.prefix):
             continue
-        row = (name, False)
-        if query.delimiter:
-            cut = name.find(query.delimiter, len(query.prefix))
-            if cut >= 0:
-                row = (name[: cut + len(query.delimiter)], True)
-        key = row[0].encode()
+        key = name.encode()
         low, high = query.marker, query.end_marker
         if query.reverse:
             low, high = high, low
         if low and key <= low.encode():
             continue
         if high and key >= high.encode():
+            continue
+        row = (name, False)
+        if query.delimiter:
+            cut = name.find(query.delimiter, len(query.prefix))
+            if cut >= 0:
+                row = (name[: cut + len(query.delimiter)], True)
+        if row[1] and row[0] == query.marker and not query.reverse:
             continue
         if row[1] and row[0] in seen:
             continue
