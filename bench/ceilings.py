@@ -1,23 +1,33 @@
-"""What this machine could do at most: the disk and the checksums, measured without any server.
+"""What this machine could do at most: disk, checksums and loopback, measured without our server.
 
 Short and rough on purpose: they are there to be divided by, in the same run as what they bound.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
+import uvloop
 import xxhash
 
+from bench import load
+from bench.client import S3Client
+from bench.connection import Answer, Failed
 from bench.figure import MIB, Ceilings
+from bench.peer_swift import free_ports
 
 BLOCK = 4096
 BLOCKS_PER_SYNC = 64
 FILE_BYTES = 256 * MIB
+START_TRIES = 200
 
 
 def measure(directory: Path, *, seconds: float = 0.5) -> Ceilings:
@@ -31,6 +41,7 @@ def measure(directory: Path, *, seconds: float = 0.5) -> Ceilings:
             digest_speed(hashlib.md5, seconds),
             digest_speed(hashlib.sha256, seconds),
             digest_speed(xxhash.xxh3_128, seconds),
+            bare_answers(seconds),
         )
     finally:
         path.unlink(missing_ok=True)
@@ -81,3 +92,39 @@ def digest_speed(make: Callable[[bytes], object], seconds: float) -> float:
             make(piece)
         count += 64
     return count * len(piece) / 1e6 / passed
+
+
+def bare_answers(seconds: float) -> float:
+    """4 KiB answers per second of a server that does nothing, to our client on 16 connections."""
+    (port,) = free_ports(1)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bench.bare", str(port)], cwd=Path(__file__).parent.parent
+    )
+    try:
+        return uvloop.run(_ask_bare(port, seconds))
+    finally:
+        server.kill()
+        server.wait()
+
+
+async def _ask_bare(port: int, seconds: float) -> float:
+    async with S3Client(f"http://127.0.0.1:{port}", "access", "secret") as client:
+        await _answers(client)
+        tally = await load.run(
+            lambda _number: client.get("bucket", "name"),
+            lambda _number, answer: None if len(answer.body) == BLOCK else "short",
+            count(),
+            connections=16,
+            seconds=seconds,
+        )
+    return tally.rate
+
+
+async def _answers(client: S3Client) -> Answer:
+    """Wait for the server. Raises Failed when it does not come up."""
+    for _ in range(START_TRIES):
+        try:
+            return await client.get("bucket", "name")
+        except Failed:
+            await asyncio.sleep(0.05)
+    raise Failed("BareServerFailed", "the bare server did not start")

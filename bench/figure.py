@@ -95,6 +95,7 @@ class Ceilings(NamedTuple):
     md5_mb_per_second: float
     sha256_mb_per_second: float
     xxh3_mb_per_second: float
+    bare_answers_per_second: float
 
 
 def size_text(size: int) -> str:
