@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.errors import Conflict, Refused
 from core.installation import Config, DeviceConfig, Installation, Secrets
+from core.real import make_directory
 from ring.device import Device
 from ring.draft import Draft
 from ring.policy import Policy
@@ -66,10 +67,10 @@ def install(
     from ring.build import build
 
     paths = device_paths(installation, devices)
-    installation.data.mkdir(parents=True, exist_ok=True)
+    make_directory(installation.data)
     installation.data.chmod(0o700)
-    for directory in (installation.run, installation.logs):
-        directory.mkdir(exist_ok=True, mode=0o700)
+    for directory in (installation.run, installation.logs, installation.ring):
+        make_directory(directory)
     store = RingStore(installation.ring)
     with store.locked():
         if store.has_draft():

@@ -28,6 +28,7 @@ WRITE_HIGH_BYTES = 8 * 1024 * 1024
 CLOGGED_BYTES = 32 * 1024 * 1024
 RECONNECT_S = (0.02, 0.05, 0.1, 0.25, 0.5)
 CONNECT_TIMEOUT_S = 3.0
+HANDSHAKE_TIMEOUT_S = 10.0  # a client that has not proved the key by then is cut off
 UNIX_PATH_BYTES_MAX = 100
 
 LOST = 255  # status of a reply that never came
@@ -72,13 +73,13 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Dispatch every complete message."""
-        if self._large is not None:
-            self._large_end += nbytes
-            if self._large_end == len(self._large):
-                self._finish_large()
-            return
-        self._end += nbytes
         try:
+            if self._large is not None:
+                self._large_end += nbytes
+                if self._large_end == len(self._large):
+                    self._finish_large()
+                return
+            self._end += nbytes
             self._parse()
         except Corrupt as error:
             log.warning("closing a connection: %s", error.message)
@@ -185,9 +186,10 @@ class FrameProtocol(asyncio.BufferedProtocol):
             await asyncio.shield(self._writable)
 
     def abort(self) -> None:
-        """Cut the connection."""
-        if self.transport is not None:
-            self.transport.abort()
+        """Cut the connection; what has been received and not dispatched yet never will be."""
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.abort()
 
     def raw_received(self, data: bytes) -> None:
         """Take a handshake message."""
@@ -206,6 +208,7 @@ class ServerConnection(FrameProtocol):
         self._server = server
         self._nonce = server.env.random_bytes(framing.NONCE_BYTES)
         self._raw_bytes = framing.PROOF_BYTES
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Challenge the client."""
@@ -213,11 +216,19 @@ class ServerConnection(FrameProtocol):
         self._server.connections[self] = None
         assert self.transport is not None
         self.transport.write(framing.hello(self._nonce))
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(HANDSHAKE_TIMEOUT_S, self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         super().connection_lost(exc)
+        self._be_patient()
         self._server.connections.pop(self, None)
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def raw_received(self, data: bytes) -> None:
         """Verify the client's proof before anything else is read."""
@@ -227,6 +238,7 @@ class ServerConnection(FrameProtocol):
             self.abort()
             return
         self._raw_bytes = 0
+        self._be_patient()
         assert self.transport is not None
         self.transport.write(answer)
 
@@ -393,21 +405,28 @@ class Link:
         attempt = 0
         try:
             while not self._closed:
-                try:
+                with contextlib.suppress(OSError, TimeoutError, Corrupt):
                     async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                        connection = await self._connect()
-                        await connection.ready
-                except (OSError, TimeoutError, Corrupt):
-                    delay = RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)]
-                    attempt += 1
-                    await asyncio.sleep(delay * (0.75 + 0.5 * self.env.random()))
-                    continue
-                if connection.transport is not None:
-                    self._connection = connection
-                    _wake(self._changed)
-                    return
+                        connection = await self._open()
+                    if connection.transport is not None:
+                        self._connection = connection
+                        _wake(self._changed)
+                        return
+                delay = RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)]
+                attempt += 1
+                await asyncio.sleep(delay * (0.75 + 0.5 * self.env.random()))
         finally:
             self._task = None
+
+    async def _open(self) -> LinkConnection:
+        """Connect and prove. A connection that does not get that far is cut, never left behind."""
+        connection = await self._connect()
+        try:
+            await connection.ready
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
 
     async def _connect(self) -> LinkConnection:
         loop = asyncio.get_running_loop()

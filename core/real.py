@@ -117,13 +117,18 @@ class RealFile:
     """An append-only file; one writer at a time."""
 
     def __init__(self, path: Path, writer: Writer, reader: ThreadPoolExecutor) -> None:
-        new = not path.exists()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if new:
-            sync_directory(path.parent)
         self._size = os.fstat(self._fd).st_size
         self._writer = writer
         self._reader = reader
+        self._reading = 0
+        self._closing = False
+        if not self._size:  # new, or made by a process that died before its name was durable
+            try:
+                sync_directory(path.parent)
+            except OSError:
+                os.close(self._fd)
+                raise
 
     @property
     def size(self) -> int:
@@ -162,7 +167,17 @@ class RealFile:
     async def read(self, offset: int, length: int) -> bytes:
         """In the reader pool."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reader, self.read_now, offset, length)
+        self._reading += 1
+        reading = loop.run_in_executor(self._reader, self.read_now, offset, length)
+        reading.add_done_callback(self._read_ended)
+        return await asyncio.shield(reading)
+
+    def _read_ended(self, reading: asyncio.Future[bytes]) -> None:
+        if not reading.cancelled():
+            reading.exception()  # seen by whoever awaits it, if somebody still does
+        self._reading -= 1
+        if self._closing:
+            self.close()
 
     def read_now(self, offset: int, length: int) -> bytes:
         """Blocking read of up to `length` bytes."""
@@ -183,8 +198,9 @@ class RealFile:
         self._size = length
 
     def close(self) -> None:
-        """Close the descriptor."""
-        if self._fd >= 0:
+        """Close the descriptor, after the last read: its number must not be used again before that."""
+        self._closing = True
+        if self._fd >= 0 and not self._reading:
             os.close(self._fd)
             self._fd = -1
 
@@ -198,8 +214,8 @@ class RealDisk:
         self._reader = ThreadPoolExecutor(4, thread_name_prefix="read")
 
     def make_directory(self, path: str) -> None:
-        """Create with parents, private to the owner."""
-        (self.root / path).mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Create with parents, private to the owner and durable."""
+        make_directory(self.root / path)
 
     def list_directory(self, path: str) -> list[str]:
         """Sorted entries."""
@@ -234,6 +250,15 @@ class RealDisk:
         return status.f_bavail * status.f_frsize
 
 
+def make_directory(path: Path) -> None:
+    """Create a directory and its parents, private to the owner; each new name is made durable."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True, mode=0o700)
+    sync_directory(path.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Make names created in or removed from `path` durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -244,13 +269,20 @@ def sync_directory(path: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace `path` with `data`: temporary file, fsync, rename, fsync of the directory."""
+    """Replace `path` with `data`: temporary file, fsync, rename, fsync of the directory.
+
+    Raises OSError; what was there before is then still there, and nothing else is left behind.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        _write_all(fd, [data], 0)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    temporary.replace(path)
+        try:
+            _write_all(fd, [data], 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)

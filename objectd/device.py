@@ -2,11 +2,14 @@
 
 `apply` is the single place where a record changes the index; it is used alike by live writes (after
 their group commit), by recovery (the log's tail after the last index commit) and by a rebuild (the whole
-log). It is idempotent and, for registers, independent of order: the highest ballot wins.
+log). It is idempotent and, for registers, independent of order: the highest ballot wins. On a full disk the
+index stays uncommitted until there is room again; the log has everything.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
 import struct
 from collections.abc import Callable
 
@@ -16,7 +19,6 @@ import xxhash
 from core import limits
 from core.env import Buffer, Disk, Env
 from core.errors import Bug, Corrupt
-from core.stamp import ZERO
 from objectd import record as records
 from objectd import rows, wire
 from objectd.acceptor import Acceptor
@@ -25,12 +27,16 @@ from objectd.log import Log, Place, Scanned
 from objectd.record import BlobHead, RegisterHead
 from objectd.rows import BlobRow, RegisterRow, StatsRow
 
+log = logging.getLogger("ringstack.objectd")
+
 IDENTITY = "device.json"
 _POSITION = struct.Struct(">IQ")
 POSITION_KEY = rows.META_TABLE + b"position"
 CEILING_KEY = rows.META_TABLE + b"ceiling"
 COUNTS_KEY = rows.META_TABLE + b"counts"
 FULL_RESERVE_BYTES = 64 * limits.MIB  # kept for tombstones, fences and compaction
+INDEX_ROOM_BYTES = 16 * limits.MIB  # below this the index is not committed
+CHECK_ROOM_BYTES = 2 * limits.MIB  # written between two looks at the free space
 COMMIT_RECORDS = 2048
 STATS_CACHED_MAX = 50_000
 
@@ -68,51 +74,82 @@ class Device:
         self._written_since_check = 0
         self.recovered_records = 0
         self._stored_ceiling_us = 0
-        self._recover()
+        self._recovering = False
+        self._broken = False  # the index does not follow the log any more; only a restart helps
+        self.stuck_segments: set[int] = set()  # with records that cannot be copied out
+        self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
 
     # -- recovery ------------------------------------------------------------------------------
 
-    def _recover(self) -> None:
-        """Bring the index up to the log: cut a torn tail, then replay what the index has not seen."""
-        for key, value in self.index.scan(rows.SEGMENT_TABLE, b"H"):
-            self._segment_live[int.from_bytes(key[1:], "big")] = int.from_bytes(value, "big")
-        counts = self.index.get(COUNTS_KEY)
-        if counts is not None:
-            self.blob_count, self.register_count = struct.unpack(">QQ", counts)
-        ceiling = self.index.get(CEILING_KEY)
-        self._stored_ceiling_us = int.from_bytes(ceiling or b"", "big")
-        stored = self.index.get(POSITION_KEY)
-        segment, offset = _POSITION.unpack(stored) if stored is not None else (0, 0)
-        if stored is not None and self.log.active < segment:
+    def _recover(self, *, cut: bool) -> None:
+        """Bring the index up to the log: cut a torn tail, then replay what the index has not seen.
+
+        Raises Corrupt when the log has lost what the index or other replicas may rely on.
+        """
+        self._recovering = True
+        segment, offset = self._load()
+        if segment > self.log.active:
             raise Corrupt(
                 "LogBehindIndex", "the log is shorter than its index: is it another disk?"
             )
-        self.log.recover_tail(offset if segment == self.log.active else 0)
+        if cut:
+            self.log.recover_tail(offset if segment == self.log.active else 0)
         for number in self.log.segments:
             if number < segment:
                 continue
             for scanned in self.log.scan(number, offset if number == segment else 0):
                 self.replay(scanned)
-        self.commit_index()
+        self._recovering = False
+        if cut:
+            self.commit_index()
+
+    def _load(self) -> tuple[int, int]:
+        """Take over what the index says of itself; returns the place up to which it is complete."""
+        self._stats.clear()
+        self._stats_dirty.clear()
+        self._segments_dirty.clear()
+        self._segment_live = {
+            int.from_bytes(key[1:], "big"): int.from_bytes(value, "big")
+            for key, value in self.index.scan(rows.SEGMENT_TABLE, b"H")
+        }
+        counts = self.index.get(COUNTS_KEY)
+        self.blob_count, self.register_count = (
+            struct.unpack(">QQ", counts) if counts is not None else (0, 0)
+        )
+        ceiling_us = int.from_bytes(self.index.get(CEILING_KEY) or b"", "big")
+        self._stored_ceiling_us = max(self._stored_ceiling_us, ceiling_us)
+        self._uncommitted = 0
+        stored = self.index.get(POSITION_KEY)
+        segment, offset = _POSITION.unpack(stored) if stored is not None else (0, 0)
+        return segment, offset
 
     def replay(self, scanned: Scanned) -> None:
         """Apply one record found in the log."""
         self.recovered_records += 1
         body = b""
         if scanned.header.kind == records.REGISTER:
-            head = records.decode_register_head(scanned.head)
-            wanted = head.summary_bytes + head.meta_bytes
-            file_offset = scanned.place.offset + scanned.place.length - scanned.header.body_bytes
-            body = self.log.read_record(Place(scanned.place.segment, file_offset, wanted))
+            size = scanned.header.body_bytes
+            at = scanned.place.offset + scanned.place.length - size
+            body = self.log.read_record(Place(scanned.place.segment, at, size))
+            if not records.body_matches(scanned.header, scanned.head, body):
+                log.error("%s: a register in segment %d is damaged", *self._names(scanned))
+                body = b""
         self._applied = (scanned.place.segment, scanned.place.offset)
         self.apply(scanned, body)
         self._applied = None
 
+    def _names(self, scanned: Scanned) -> tuple[str, int]:
+        return self.identity.name, scanned.place.segment
+
     # -- the single way into the index ---------------------------------------------------------
 
     def apply(self, scanned: Scanned, body: bytes) -> None:
-        """Make the index reflect a durable record. For registers `body` begins with summary + meta."""
+        """Make the index reflect a durable record. For registers `body` begins with summary + meta.
+
+        A register whose body is lost (b"" where there should be one) is kept as damaged: what it holds is
+        unknown, and that it was accepted must not be forgotten.
+        """
         kind = scanned.header.kind
         if kind == records.REGISTER:
             self._apply_register(scanned, body)
@@ -128,7 +165,7 @@ class Device:
         else:
             raise Bug("UnknownRecord", f"record kind {kind}")
         self._uncommitted += 1
-        if self._uncommitted >= COMMIT_RECORDS:
+        if self._uncommitted % COMMIT_RECORDS == 0:
             self.commit_index()
 
     def _apply_register(self, scanned: Scanned, body: bytes) -> None:
@@ -142,16 +179,19 @@ class Device:
                 old.ballot == head.ballot and old.place == scanned.place
             ):
                 return
+            if old.ballot == head.ballot and not body and scanned.header.body_bytes:
+                return  # a damaged copy never replaces a good one
             self._account_segment(old.place, -1)
             if old.expires_s:
                 self.index.delete(rows.expiry_key(old.expires_s, range_id, name))
         else:
             self.register_count += 1
         end = head.summary_bytes + head.meta_bytes
+        damaged = scanned.header.body_bytes > 0 and not body
         keep_meta = head.meta_bytes <= rows.META_IN_ROW_BYTES_MAX
         row = RegisterRow(
             head.ballot,
-            head.flags,
+            head.flags | (rows.DAMAGED if damaged else 0),
             head.size,
             head.expires_s,
             head.digest,
@@ -173,20 +213,14 @@ class Device:
         self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow
     ) -> None:
         stats = self.stats(range_id)
-        count, size, digest = (
-            stats.live_count,
-            stats.size_bytes,
-            int.from_bytes(stats.digest, "big"),
-        )
-        if old is not None:
-            digest ^= int.from_bytes(rows.register_digest(name, old.ballot), "big")
-            if old.flags & wire.LIVE:
-                count -= 1
-                size -= old.size
-        digest ^= int.from_bytes(rows.register_digest(name, new.ballot), "big")
-        if new.flags & wire.LIVE:
-            count += 1
-            size += new.size
+        count, size = stats.live_count, stats.size_bytes
+        digest = int.from_bytes(stats.digest, "big")
+        for row, sign in ((old, -1), (new, 1)):
+            if row is not None:
+                digest ^= int.from_bytes(rows.register_digest(name, row.ballot), "big")
+                if row.flags & wire.LIVE:
+                    count += sign
+                    size += sign * row.size
         self._set_stats(
             range_id,
             StatsRow(
@@ -206,7 +240,15 @@ class Device:
             self.blob_count += 1
             self._fold_partition(scanned.key)
         header = scanned.header
-        row = BlobRow(scanned.place, header.head_bytes, header.body_bytes, header.wall_us)
+        head = records.decode_blob_head(scanned.head)
+        row = BlobRow(
+            scanned.place,
+            header.head_bytes,
+            header.body_bytes,
+            header.wall_us,
+            head.policy,
+            head.total,
+        )
         self.index.put(key, rows.pack_blob(row))
         self._account_segment(scanned.place, 1)
 
@@ -258,9 +300,20 @@ class Device:
             self._stats[range_id] = row
         return row
 
+    def ranges(self) -> list[bytes]:
+        """Ids of the ranges this device knows."""
+        self.flush_stats()
+        return [key[1:] for key, _ in self.index.scan(b"S", rows.after_table(b"S"))]
+
     def _set_stats(self, range_id: bytes, row: StatsRow) -> None:
         self._stats[range_id] = row
         self._stats_dirty.add(range_id)
+
+    def flush_stats(self) -> None:
+        """Write changed statistics to the index, so that a scan of them is complete."""
+        for range_id in sorted(self._stats_dirty):
+            self.index.put(rows.stats_key(range_id), rows.pack_stats(self._stats[range_id]))
+        self._stats_dirty.clear()
 
     def segment_live(self, number: int) -> int:
         """Bytes of a segment that the index still points to."""
@@ -279,10 +332,14 @@ class Device:
         return sum(self._segment_live.values())
 
     def commit_index(self) -> None:
-        """Let the index catch up with the log: everything applied so far, and how far that is."""
-        for range_id in sorted(self._stats_dirty):
-            self.index.put(rows.stats_key(range_id), rows.pack_stats(self._stats[range_id]))
-        self._stats_dirty.clear()
+        """Let the index catch up with the log: everything applied so far, and how far that is.
+
+        Without room for it nothing happens: the log has it all, and a later commit will do. When a commit
+        fails all the same, what the index lost is applied again from the log.
+        """
+        if self._recovering or self._broken or self.disk.free_bytes() < INDEX_ROOM_BYTES:
+            return
+        self.flush_stats()
         if len(self._stats) > STATS_CACHED_MAX:
             self._stats.clear()
         for number in sorted(self._segments_dirty):
@@ -292,8 +349,24 @@ class Device:
         self.index.put(COUNTS_KEY, struct.pack(">QQ", self.blob_count, self.register_count))
         self.index.put(CEILING_KEY, self._stored_ceiling_us.to_bytes(8, "big"))
         self.index.put(POSITION_KEY, _POSITION.pack(*self._applied_position()))
-        self.index.commit()
-        self._uncommitted = 0
+        try:
+            self.index.commit()
+            self._uncommitted = 0
+        except OSError as error:
+            log.warning("%s: the index could not be committed: %s", self.identity.name, error)
+            self._recover_or_stop()
+
+    def _recover_or_stop(self) -> None:
+        try:
+            self._recover(cut=False)
+        except Corrupt:
+            log.exception("%s: the log cannot be read back", self.identity.name)
+            self._stop()
+
+    def _stop(self) -> None:
+        """The index does not follow the log any more: no writes, no commits, until a restart."""
+        self._broken = True
+        self.log.failed = OSError(errno.EIO, "the index does not follow the log")
 
     def _applied_position(self) -> tuple[int, int]:
         """Everything before this place is in the index.
@@ -313,9 +386,13 @@ class Device:
     def room_for(self, byte_count: int) -> bool:
         """False when writing this much would eat into the reserve."""
         self._written_since_check += byte_count
-        if self._written_since_check > 16 * limits.MIB:
+        if self._written_since_check > CHECK_ROOM_BYTES or not self._room:
             self._free_bytes = self.disk.free_bytes()
             self._written_since_check = byte_count
+        return self._room
+
+    @property
+    def _room(self) -> bool:
         return self._free_bytes - self._written_since_check > FULL_RESERVE_BYTES
 
     def write(
@@ -336,16 +413,29 @@ class Device:
                 done(result)
                 return
             header = records.RecordHeader(kind, len(key), len(head), body_bytes, wall_us, b"")
-            self._applied = (result.segment, result.offset)
-            front = body[0] if body else b""
-            self.apply(
-                Scanned(result, header, key, head),
-                bytes(front) if kind == records.REGISTER else b"",
-            )
-            self._applied = None
-            done(None)
+            front = bytes(body[0]) if body and kind == records.REGISTER else b""
+            done(self._apply_written(Scanned(result, header, key, head), front))
 
         self.log.append(prefix, body, appended)
+
+    def _apply_written(self, scanned: Scanned, body: bytes) -> OSError | None:
+        """Apply what has just become durable; the error when the index cannot follow the log.
+
+        Then the device takes no more writes and the index is not committed again: what it holds by now is
+        unknown, and a restart brings it back from the last commit.
+        """
+        if self._broken:
+            return self.log.failed
+        self._applied = (scanned.place.segment, scanned.place.offset)
+        try:
+            self.apply(scanned, body)
+        except Exception:
+            log.exception("%s: a record could not be indexed", self.identity.name)
+            self._stop()
+            return self.log.failed
+        finally:
+            self._applied = None
+        return None
 
     def write_again(
         self,
@@ -359,14 +449,20 @@ class Device:
         def appended(result: Place | OSError) -> None:
             if isinstance(result, OSError):
                 done(result)
-                return
-            self._applied = (result.segment, result.offset)
-            front = body if scanned.header.kind == records.REGISTER else b""
-            self.apply(scanned._replace(place=result), front)
-            self._applied = None
-            done(None)
+            elif self._dropped_meanwhile(scanned):
+                done(None)
+            else:
+                front = body if scanned.header.kind == records.REGISTER else b""
+                done(self._apply_written(scanned._replace(place=result), front))
 
         self.log.append(raw, (), appended)
+
+    def _dropped_meanwhile(self, scanned: Scanned) -> bool:
+        """The blob was dropped while it was being copied; its copy must not bring it back."""
+        if scanned.header.kind != records.BLOB:
+            return False
+        value = self.index.get(rows.BLOB_TABLE + scanned.key)
+        return value is None or rows.unpack_blob(value).place != scanned.place
 
     def write_register(
         self, call: wire.Accept, body: Buffer, done: Callable[[OSError | None], None]
@@ -389,7 +485,7 @@ class Device:
         self, call: wire.PutBlob, body: Buffer, done: Callable[[OSError | None], None]
     ) -> None:
         """Make a blob durable."""
-        head = records.encode_head(BlobHead(call.owner, call.total, call.sums))
+        head = records.encode_head(BlobHead(call.owner, call.total, call.sums, call.policy))
         self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), done)
 
     def write_ceiling(self, ceiling_us: int, done: Callable[[OSError | None], None]) -> None:
@@ -402,11 +498,6 @@ class Device:
         """Row of a register, or None when nothing is held."""
         value = self.index.get(rows.register_key(range_id, name))
         return None if value is None else rows.unpack_register(value)
-
-    def held_ballot(self, register_key: bytes) -> bytes:
-        """Ballot of what is held at a register key, ZERO when nothing is."""
-        value = self.index.get(register_key)
-        return ZERO if value is None else rows.peek_ballot(value)
 
     def blob(self, blob: bytes, fragment: int) -> BlobRow | None:
         """Row of a blob, or None."""
@@ -432,5 +523,5 @@ class Device:
     def close(self, *, clean: bool) -> None:
         """Commit the index and close everything."""
         self.commit_index()
-        self.index.close(clean=clean)
+        self.index.close(clean=clean and not self._broken)
         self.log.close()

@@ -1,38 +1,52 @@
 """Pages of a range: a scan of the index with prefix, delimiter, markers, direction and limit. Pure.
 
 Cost is proportional to the rows returned, not to the names skipped: after a common prefix the scan
-seeks past everything that begins with it. The usual page (no delimiter, no cut names) is one loop.
+seeks past everything that begins with it. The usual page (no delimiter, no cut names) is one loop. A page
+ends early (truncated) before it grows beyond a frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from core.limits import FRAME_BYTES_MAX, MIB
 from objectd import rows, wire
 from objectd.index import Index
-from objectd.wire import digest_of
+from objectd.wire import NAME_BYTES_MAX, SUMMARY_BYTES_MAX, digest_of
 
 TOP = b"\xff" * 8  # above every UTF-8 name and every cut key that can follow
 MORE, DONE = b"+", b"."
+DAMAGED = b"damaged here"  # makes a page's digest unlike that of any other replica
+PAGE_BYTES_MAX = 8 * MIB  # of names and summaries
+ROW_BYTES = 40  # what a row costs beside them, at most
+
+assert PAGE_BYTES_MAX + 2 * NAME_BYTES_MAX + SUMMARY_BYTES_MAX + ROW_BYTES < FRAME_BYTES_MAX
 
 NameRow = tuple[bytes, bytes, bytes]  # name, packed register row, witness of a common prefix
 
 
-def list_page(index: Index, call: wire.ListCall) -> bytes:
-    """The encoded `wire.Page` that answers a ListCall; with `digest_only` it has no rows."""
+def list_page(index: Index, call: wire.ListCall, *, bytes_max: int = PAGE_BYTES_MAX) -> bytes:
+    """The encoded `wire.Page` that answers a ListCall; with `digest_only` it has no rows.
+
+    A row whose record is damaged here has no summary: its state must be learned elsewhere.
+    """
     found = _names(index, call) if call.delimiter else _plain(index, call)
     page: list[bytes] = []
     seen: list[bytes] = []
     truncated = False
+    size = 0
     for name, value, witness in found:
-        if len(seen) >= call.limit:
+        if len(seen) >= call.limit or size > bytes_max:
             truncated = True
             break
-        ballot = value[:16]
+        ballot, flags = value[:16], value[16]
+        summary = b"" if witness else rows.peek_summary(value)
+        size += len(name) + len(witness) + len(summary) + ROW_BYTES
         seen.append(name + ballot + witness)
+        if flags & rows.DAMAGED:
+            seen[-1] += DAMAGED
         if not call.digest_only:
-            summary = b"" if witness else rows.peek_summary(value)
-            page.append(wire.encode_row(name, ballot, rows.peek_flags(value), summary, witness))
+            page.append(wire.encode_row(name, ballot, flags & wire.LIVE, summary, witness))
     seen.append(MORE if truncated else DONE)
     return wire.encode_page(page, truncated=truncated, digest=digest_of(b"".join(seen)))
 

@@ -35,7 +35,10 @@ class LmdbIndex:
         if path.exists() and not _trusted(marker, boot):
             shutil.rmtree(path)
         make_directory(path)
-        _mark(marker, boot)
+        try:
+            write_durably(marker, boot)
+        except OSError:
+            marker.unlink(missing_ok=True)
         self._env: Any = lmdb.open(
             str(path),
             map_size=MAP_BYTES,
@@ -87,7 +90,9 @@ class LmdbIndex:
         """Hand everything to the kernel and begin again."""
         try:
             self._txn.commit()
-        except lmdb.Error as error:  # LMDB names a full disk in several ways; the old state is whole
+        except (
+            lmdb.Error
+        ) as error:  # LMDB names a full disk in several ways; the old state is whole
             raise OSError(errno.EIO, str(error)) from None
         finally:
             self._txn = self._env.begin(write=True)
@@ -96,8 +101,9 @@ class LmdbIndex:
         """Drop what was not committed; when clean, sync and say so."""
         self._txn.abort()
         if clean:
-            self._env.sync(True)
-            _mark(self._path / CLEAN, CLEAN.encode())
+            with contextlib.suppress(lmdb.Error, OSError):  # then it is trusted less, not wrong
+                self._env.sync(True)
+                write_durably(self._path / CLEAN, CLEAN.encode())
         self._env.close()
 
 
@@ -106,14 +112,6 @@ def boot_id() -> bytes:
     with contextlib.suppress(OSError):
         return BOOT_ID.read_bytes().strip()
     return b""
-
-
-def _mark(marker: Path, text: bytes) -> None:
-    """Say what the index may be trusted by; on a full disk, that it may not be."""
-    try:
-        write_durably(marker, text)
-    except OSError:
-        marker.unlink(missing_ok=True)
 
 
 def _trusted(marker: Path, boot: bytes) -> bool:

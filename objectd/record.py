@@ -50,6 +50,7 @@ class BlobHead(msgspec.Struct, array_like=True, frozen=True):
     owner: bytes
     total: int
     sums: bytes
+    policy: int = 0
 
 
 class RecordHeader(NamedTuple):

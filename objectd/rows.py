@@ -30,10 +30,11 @@ META_TABLE = b"M"
 NAME_CUT_BYTES = 440  # keeps E keys (1 + 8 + 16 + cut + 1 + 16) below LMDB's 511
 CUT_MARK = b"\xff"  # never part of UTF-8, so cut keys sort after every name they begin with
 META_IN_ROW_BYTES_MAX = 2048
+DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot is known
 
 # ballot, flags, size, expires_s, digest, segment, offset, length, name, summary, meta, inline bytes
 _REGISTER = struct.Struct(">16sBQQ16sIQIHHII")
-_BLOB = struct.Struct(">IQIIIQ")
+_BLOB = struct.Struct(">IQIIIQHI")
 _STATS = struct.Struct(">QQ16s16sI")
 
 
@@ -54,24 +55,30 @@ class RegisterRow(NamedTuple):
     meta: bytes
 
     @property
+    def damaged(self) -> bool:
+        """The body is lost; what is held is known only by its ballot."""
+        return bool(self.flags & DAMAGED)
+
+    @property
+    def whole_bytes(self) -> int:
+        """Length of summary + meta + inline."""
+        return self.summary_bytes + self.meta_bytes + self.inline_bytes
+
+    @property
     def body_offset(self) -> int:
         """Where summary + meta + inline begin in the segment."""
-        return (
-            self.place.offset
-            + self.place.length
-            - self.summary_bytes
-            - self.meta_bytes
-            - self.inline_bytes
-        )
+        return self.place.offset + self.place.length - self.whole_bytes
 
 
 class BlobRow(NamedTuple):
-    """What the index keeps of a blob: its record, its body and the length of its head."""
+    """What the index keeps of a blob: its record, its body, the length of its head, what it is part of."""
 
     place: Place
     head_bytes: int
     body_bytes: int
     wall_us: int
+    policy: int
+    total: int
 
 
 class StatsRow(NamedTuple):
@@ -109,6 +116,11 @@ def blob_key(blob: bytes, fragment: int) -> bytes:
 def stats_key(range_id: bytes) -> bytes:
     """Key of a range's statistics."""
     return STATS_TABLE + range_id
+
+
+def after_table(table: bytes) -> bytes:
+    """First key beyond a table."""
+    return bytes((table[0] + 1,))
 
 
 def segment_key(number: int) -> bytes:
@@ -214,13 +226,15 @@ def pack_blob(row: BlobRow) -> bytes:
         row.head_bytes,
         row.body_bytes,
         row.wall_us,
+        row.policy,
+        row.total,
     )
 
 
 def unpack_blob(value: bytes) -> BlobRow:
     """The row."""
-    segment, offset, length, head_bytes, body_bytes, wall_us = _BLOB.unpack(value)
-    return BlobRow(Place(segment, offset, length), head_bytes, body_bytes, wall_us)
+    segment, offset, length, *rest = _BLOB.unpack(value)
+    return BlobRow(Place(segment, offset, length), *rest)
 
 
 def pack_stats(row: StatsRow) -> bytes:

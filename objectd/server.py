@@ -1,8 +1,10 @@
 """Frames to calls: what objectd answers, for a group of devices.
 
 Registers: a call on a register whose accept is still being written waits for it, so the acceptor's
-state never runs ahead of the disk. A device that has failed answers FAILED to writes and goes on reading;
-one without room answers FULL to everything that grows, tombstones excepted.
+state never runs ahead of the disk, and a fence counts from the moment it is on its way there. A device
+that has failed answers FAILED to writes and goes on reading; one without room answers FULL to everything
+that grows, tombstones excepted. Whatever is read from the disk is verified, and known to be what was asked
+for, before it is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from core.errors import Corrupt
 from core.frame import Frame
 from core.limits import SUM_BLOCK_BYTES
 from core.link import FrameServer, ServerConnection
-from core.stamp import clock_of, make_ballot, stage_of
+from core.stamp import ZERO, clock_of, make_ballot, stage_of
 from objectd import record as records
 from objectd import rows, wire
 from objectd.device import Device
@@ -43,6 +45,7 @@ class ObjectServer:
         self.frames = FrameServer(env, key, self.handle)
         self.calls: dict[int, int] = {}
         self._writing: dict[tuple[int, bytes], list[Callable[[], None]]] = {}
+        self._fencing: dict[tuple[int, bytes], int] = {}
         self._ceiling_waiters: dict[int, list[Callable[[], None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: dict[int, Operation] = {
@@ -53,6 +56,9 @@ class ObjectServer:
             wire.LIST: self._list,
             wire.STATS: self._stats,
             wire.EXPIRED: self._expired,
+            wire.RANGES: self._ranges,
+            wire.BLOBS: self._blobs,
+            wire.HAVE: self._have,
             wire.PUT_BLOB: self._put_blob,
             wire.GET_BLOB: self._get_blob,
             wire.DROP_BLOBS: self._drop_blobs,
@@ -92,7 +98,8 @@ class ObjectServer:
     def _stale(
         self, device: Device, connection: ServerConnection, call: Frame, range_id: bytes, stage: int
     ) -> bool:
-        seen = device.stats(range_id).stage
+        coming = self._fencing.get((device.identity.device, range_id), 0)
+        seen = max(device.stats(range_id).stage, coming)
         if stage >= seen:
             return False
         refusal = wire.Refusal(make_ballot(seen, 0, 0))
@@ -122,6 +129,9 @@ class ObjectServer:
                 lambda: self._prepare(device, connection, call),
                 lambda: connection.reply(call, wire.FAILED),
             )
+            return
+        if row is not None and row.damaged:
+            connection.reply(call, wire.CORRUPT)
             return
         acceptor.promise(key, ballot)
         ahead = acceptor.wants_ceiling(clock_of(ballot))
@@ -163,11 +173,19 @@ class ObjectServer:
             return
         if self._stale(device, connection, call, message.range_id, stage_of(message.ballot)):
             return
+        if (
+            message.summary_bytes + message.meta_bytes > len(call.body)
+            or message.flags & ~wire.LIVE
+        ):
+            connection.reply(call, wire.BAD)
+            return
         if wire.digest_of(call.body) != message.digest:
             connection.reply(call, wire.CORRUPT)
             return
-        held = device.held_ballot(key)
-        if held == message.ballot:  # the same accept again: its first answer was lost
+        value = device.index.get(key)
+        held = ZERO if value is None else rows.peek_ballot(value)
+        damaged = value is not None and bool(rows.peek_flags(value) & rows.DAMAGED)
+        if held == message.ballot and not damaged:  # again: its first answer was lost
             connection.reply(call, wire.OK)
             return
         blocking = device.acceptor.accept_refusal(key, message.ballot, held)
@@ -215,80 +233,66 @@ class ObjectServer:
         if row is None:
             connection.reply(call, wire.OK, _HELD_NOTHING)
             return
+        if row.damaged:
+            connection.reply(call, wire.CORRUPT)
+            return
         in_row = bool(row.meta) or not row.meta_bytes
         if want == wire.WANT_BALLOT:
-            front, length = b"", 0
-        elif want == wire.WANT_META or not row.inline_bytes:
-            front = row.summary + row.meta if in_row else b""
-            length = row.summary_bytes + row.meta_bytes - len(front)
+            connection.reply(call, wire.OK, held_of(row))
+        elif in_row and (want == wire.WANT_META or not row.inline_bytes):
+            connection.reply(call, wire.OK, held_of(row), row.summary + row.meta)
         else:
-            front = b""
-            length = row.summary_bytes + row.meta_bytes + row.inline_bytes
-        held = wire.Held(
-            row.ballot,
-            row.flags,
-            row.size,
-            row.expires_s,
-            row.digest,
-            row.summary_bytes,
-            row.meta_bytes,
-            row.inline_bytes,
-        )
-        head = wire.encode(held)
-        if not length:
-            connection.reply(call, wire.OK, head, front)
-            return
-        offset = row.body_offset + len(front)
-        data = device.log.read_cached(row.place.segment, offset, length)
+            self._reply_logged(device, connection, call, row, want)
+
+    def _reply_logged(
+        self,
+        device: Device,
+        connection: ServerConnection,
+        call: Frame,
+        row: RegisterRow,
+        want: int,
+    ) -> None:
+        """Answer with a body from the log, at once when it is in memory."""
+        try:
+            data = device.log.read_cached(row.place.segment, row.body_offset, row.whole_bytes)
+        except (OSError, Corrupt):
+            data = None
         if data is not None:
-            self._reply_body(connection, call, head, row, front + data)
+            _reply_verified(connection, call, row, want, data)
             return
-        self._spawn(self._reply_read(device, connection, call, head, row, front, length))
+        self._spawn(self._reply_read(device, connection, call, row, want))
 
     async def _reply_read(
         self,
         device: Device,
         connection: ServerConnection,
         call: Frame,
-        head: bytes,
         row: RegisterRow,
-        front: bytes,
-        length: int,
+        want: int,
     ) -> None:
         try:
-            data = await device.log.read(row.place.segment, row.body_offset + len(front), length)
+            data = await device.log.read(row.place.segment, row.body_offset, row.whole_bytes)
         except (OSError, Corrupt) as error:
             log.error("a register cannot be read from %s: %s", device.identity.name, error)
             connection.reply(call, wire.FAILED)
             return
-        self._reply_body(connection, call, head, row, front + data)
-
-    def _reply_body(
-        self,
-        connection: ServerConnection,
-        call: Frame,
-        head: bytes,
-        row: RegisterRow,
-        body: bytes,
-    ) -> None:
-        """Send a body read from the log; a complete one is verified before it leaves the device."""
-        whole = row.summary_bytes + row.meta_bytes + row.inline_bytes
-        if len(body) == whole and wire.digest_of(body) != row.digest:
-            connection.reply(call, wire.CORRUPT)
-            return
-        connection.reply(call, wire.OK, head, body)
+        _reply_verified(connection, call, row, want, data)
 
     def _fence(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_fence(call.head)
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
-        device.write(
-            records.FENCE,
-            message.range_id,
-            message.stage.to_bytes(4, "big"),
-            (),
-            lambda error: connection.reply(call, status_of(error)),
-        )
+        slot = (device.identity.device, message.range_id)
+        self._fencing[slot] = message.stage
+
+        def done(error: OSError | None) -> None:
+            if self._fencing.get(slot) == message.stage:
+                del self._fencing[slot]
+            connection.reply(call, status_of(error))
+
+        # what is accepted at an older stage from now on would be durable after the fence, and a listing
+        # behind the fence could miss it
+        device.write(records.FENCE, message.range_id, message.stage.to_bytes(4, "big"), (), done)
 
     # -- ranges --------------------------------------------------------------------------------
 
@@ -303,7 +307,9 @@ class ObjectServer:
         answer = []
         for range_id in message.range_ids:
             row = device.stats(range_id)
-            answer.append(wire.RangeStats(row.live_count, row.size_bytes, row.digest, row.top))
+            answer.append(
+                wire.RangeStats(row.live_count, row.size_bytes, row.digest, row.top, row.stage)
+            )
         connection.reply(call, wire.OK, b"", wire.encode(answer))
 
     def _expired(self, device: Device, connection: ServerConnection, call: Frame) -> None:
@@ -323,6 +329,34 @@ class ObjectServer:
             found.append(wire.ExpiredRow(range_id, name, row.ballot, stage))
         connection.reply(call, wire.OK, b"", wire.encode(found))
 
+    def _ranges(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_ranges_call(call.head)
+        device.flush_stats()
+        start = rows.stats_key(message.after) + b"\0"
+        found: list[wire.RangeRow] = []
+        for key, value in device.index.scan(start, rows.after_table(rows.STATS_TABLE)):
+            if len(found) >= message.limit:
+                break
+            row = rows.unpack_stats(value)
+            found.append(wire.RangeRow(key[1:], row.digest, row.stage))
+        connection.reply(call, wire.OK, b"", wire.encode(found))
+
+    def _blobs(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_blobs_call(call.head)
+        start = rows.BLOB_TABLE + message.after + b"\0"
+        found: list[wire.BlobRow] = []
+        for key, value in device.index.scan(start, rows.after_table(rows.BLOB_TABLE)):
+            if len(found) >= message.limit:
+                break
+            row = rows.unpack_blob(value)
+            found.append(wire.BlobRow(key[1:-1], key[-1], row.policy, row.total))
+        connection.reply(call, wire.OK, b"", wire.encode(found))
+
+    def _have(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_have_call(call.head)
+        answer = [device.blob(blob, fragment) is not None for blob, fragment in message.pieces]
+        connection.reply(call, wire.OK, b"", wire.encode(answer))
+
     # -- blobs ---------------------------------------------------------------------------------
 
     def _put_blob(self, device: Device, connection: ServerConnection, call: Frame) -> None:
@@ -339,46 +373,51 @@ class ObjectServer:
 
     def _get_blob(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_get_blob(call.head)
-        row = device.blob(message.blob, message.fragment)
-        if row is None:
-            connection.reply(call, wire.ABSENT)
-            return
-        self._spawn(self._send_blob(device, connection, call, message, row))
+        self._spawn(self._send_blob(device, connection, call, message))
 
     async def _send_blob(
-        self,
-        device: Device,
-        connection: ServerConnection,
-        call: Frame,
-        message: wire.GetBlob,
-        row: BlobRow,
+        self, device: Device, connection: ServerConnection, call: Frame, message: wire.GetBlob
     ) -> None:
         """Read the wanted blocks and their sums, verify, send."""
+        await connection.writable()  # a peer that does not read must not fill our memory
+        while True:
+            row = device.blob(message.blob, message.fragment)
+            if row is None:
+                connection.reply(call, wire.ABSENT)
+                return
+            try:
+                found = await self._read_blob(device, message, row)
+                break
+            except (OSError, Corrupt, msgspec.MsgspecError) as error:
+                if device.blob(message.blob, message.fragment) != row:
+                    continue  # compaction moved it meanwhile
+                log.error("a blob cannot be read from %s: %s", device.identity.name, error)
+                status = wire.CORRUPT if isinstance(error, Corrupt) else wire.FAILED
+                connection.reply(call, status)
+                return
+        head, data = found
+        connection.reply(call, wire.OK, wire.encode(head), data)
+
+    async def _read_blob(
+        self, device: Device, message: wire.GetBlob, row: BlobRow
+    ) -> tuple[wire.BlobBytes, bytes]:
+        """Whole blocks around the wanted bytes. Raises Corrupt unless they are this blob's own."""
         first = message.start // SUM_BLOCK_BYTES
         last = min(row.body_bytes, message.start + message.length)
         start = first * SUM_BLOCK_BYTES
         end = min(row.body_bytes, -(-last // SUM_BLOCK_BYTES) * SUM_BLOCK_BYTES)
-        body_at = row.place.offset + row.place.length - row.body_bytes
-        try:
-            head = await self._bytes(
-                device, row.place.segment, body_at - row.head_bytes, row.head_bytes
-            )
-            data = await self._bytes(
-                device, row.place.segment, body_at + start, max(0, end - start)
-            )
-            blob_head = records.decode_blob_head(head)
-        except (OSError, Corrupt, msgspec.MsgspecError) as error:
-            log.error("a blob cannot be read from %s: %s", device.identity.name, error)
-            connection.reply(call, wire.FAILED)
-            return
+        segment, offset, length = row.place
+        body_at = offset + length - row.body_bytes
+        prefix = await self._bytes(device, segment, offset, body_at - offset)
+        data = await self._bytes(device, segment, body_at + start, max(0, end - start))
+        key, head = records.check_prefix(prefix, records.decode_header(prefix))
+        if key != message.blob + bytes((message.fragment,)):
+            raise Corrupt("OtherBlob", "the index points at another blob")
+        blob_head = records.decode_blob_head(head)
         sums = blob_head.sums[first * 16 : (first + -(-(end - start) // SUM_BLOCK_BYTES)) * 16]
         if not sums_match(data, sums):
-            log.error("a blob on %s does not verify", device.identity.name)
-            connection.reply(call, wire.CORRUPT)
-            return
-        answer = wire.BlobBytes(start, row.body_bytes, blob_head.total, sums)
-        connection.reply(call, wire.OK, wire.encode(answer), data)
-        await connection.writable()
+            raise Corrupt("BadSums", "a blob does not verify")
+        return wire.BlobBytes(start, row.body_bytes, blob_head.total, sums), data
 
     async def _bytes(self, device: Device, segment: int, offset: int, length: int) -> bytes:
         if length <= LARGE_READ_BYTES:
@@ -433,6 +472,35 @@ class ObjectServer:
 
 
 _HELD_NOTHING = wire.encode(wire.Held())
+
+
+def held_of(row: RegisterRow) -> bytes:
+    """Head of a reply that tells what is held."""
+    return wire.encode(
+        wire.Held(
+            row.ballot,
+            row.flags,
+            row.size,
+            row.expires_s,
+            row.digest,
+            row.summary_bytes,
+            row.meta_bytes,
+            row.inline_bytes,
+        )
+    )
+
+
+def _reply_verified(
+    connection: ServerConnection, call: Frame, row: RegisterRow, want: int, data: bytes
+) -> None:
+    """Send what is wanted of a body read from the log, once all of it has been verified."""
+    if wire.digest_of(data) != row.digest:
+        log.error("a register in segment %d does not verify", row.place.segment)
+        connection.reply(call, wire.CORRUPT)
+        return
+    front = row.summary_bytes + row.meta_bytes
+    body = data if want == wire.WANT_ALL else data[:front]
+    connection.reply(call, wire.OK, held_of(row), body)
 
 
 def status_of(error: OSError | None) -> int:

@@ -3,17 +3,19 @@
 The only file of `objectd` that others may import. Heads are msgpack arrays; bodies are raw bytes.
 A register travels as three byte strings joined in the body: `summary` (what a listing shows), `meta`
 (the whole record) and `inline` (a small object's bytes); the head carries their lengths and one
-xxh3-128 digest over all three, made by whoever wrote them and verified at every border.
+xxh3-128 digest over all three, made by whoever wrote them and verified at every border. Decoding refuses
+(msgspec.ValidationError) whatever the formats on disk could not hold.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import xxhash
 
+from core.limits import OBJECT_NAME_BYTES_MAX
 from core.stamp import ZERO
 
 # operations
@@ -24,11 +26,13 @@ FENCE = 4
 LIST = 5
 STATS = 6
 EXPIRED = 7
+RANGES = 8
 PUT_BLOB = 10
 GET_BLOB = 11
 DROP_BLOBS = 12
+BLOBS = 13
+HAVE = 14
 STATUS = 20
-DIGESTS = 21
 
 # statuses of replies
 OK = 0
@@ -50,15 +54,24 @@ WANT_ALL = 2
 
 RANGE_BYTES = 16
 BLOB_ID_BYTES = 16
+NAME_BYTES_MAX = OBJECT_NAME_BYTES_MAX + 64  # parts and uploads add their ids
+SUMMARY_BYTES_MAX = 0xFFFF
+
+Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]  # ids, ballots, digests
+Name = Annotated[bytes, msgspec.Meta(max_length=NAME_BYTES_MAX)]
+Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
+Short = Annotated[int, msgspec.Meta(ge=0, le=SUMMARY_BYTES_MAX)]
+Stage = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Prepare(msgspec.Struct, array_like=True, frozen=True):
     """Promise `ballot` for a register, and tell what is held."""
 
-    range_id: bytes
-    name: bytes
-    ballot: bytes
-    want: int
+    range_id: Id
+    name: Name
+    ballot: Id
+    want: Byte
 
 
 class Held(msgspec.Struct, array_like=True, frozen=True):
@@ -77,15 +90,15 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
 class Accept(msgspec.Struct, array_like=True, frozen=True):
     """Store a record at `ballot`. Body: summary + meta + inline."""
 
-    range_id: bytes
-    name: bytes
-    ballot: bytes
-    flags: int
-    size: int
-    expires_s: int
-    digest: bytes
-    summary_bytes: int
-    meta_bytes: int
+    range_id: Id
+    name: Name
+    ballot: Id
+    flags: Byte
+    size: Count
+    expires_s: Count
+    digest: Id
+    summary_bytes: Short
+    meta_bytes: Count
 
 
 class Refusal(msgspec.Struct, array_like=True, frozen=True):
@@ -97,17 +110,17 @@ class Refusal(msgspec.Struct, array_like=True, frozen=True):
 class Read(msgspec.Struct, array_like=True, frozen=True):
     """Read a register at a stage."""
 
-    range_id: bytes
-    name: bytes
-    stage: int
-    want: int
+    range_id: Id
+    name: Name
+    stage: Stage
+    want: Byte
 
 
 class Fence(msgspec.Struct, array_like=True, frozen=True):
     """Refuse everything below `stage` in this range from now on, durably."""
 
-    range_id: bytes
-    stage: int
+    range_id: Id
+    stage: Stage
 
 
 class ListCall(msgspec.Struct, array_like=True, frozen=True):
@@ -117,13 +130,13 @@ class ListCall(msgspec.Struct, array_like=True, frozen=True):
     `dead`: tombstones too (to merge replicas that differ); then `delimiter` must be empty.
     """
 
-    range_id: bytes
-    stage: int
+    range_id: Id
+    stage: Stage
     prefix: bytes
     delimiter: bytes
     marker: bytes
     end_marker: bytes
-    limit: int
+    limit: Count
     reverse: bool
     digest_only: bool = False
     dead: bool = False
@@ -156,7 +169,7 @@ class Page(msgspec.Struct, Generic[S], array_like=True, frozen=True):
 class StatsCall(msgspec.Struct, array_like=True, frozen=True):
     """Statistics of ranges."""
 
-    range_ids: list[bytes]
+    range_ids: list[Id]
 
 
 class RangeStats(msgspec.Struct, array_like=True, frozen=True):
@@ -166,13 +179,14 @@ class RangeStats(msgspec.Struct, array_like=True, frozen=True):
     size_bytes: int
     digest: bytes
     top: bytes
+    stage: int = 0
 
 
 class ExpiredCall(msgspec.Struct, array_like=True, frozen=True):
     """Registers whose expiry lies before `before_s`."""
 
-    before_s: int
-    limit: int
+    before_s: Count
+    limit: Count
 
 
 class ExpiredRow(msgspec.Struct, array_like=True, frozen=True):
@@ -184,26 +198,65 @@ class ExpiredRow(msgspec.Struct, array_like=True, frozen=True):
     stage: int
 
 
-class PutBlob(msgspec.Struct, array_like=True, frozen=True):
-    """Store a blob (or one fragment of it). `sums`: xxh3-128 of each 64 KiB block of the body, joined.
+class RangesCall(msgspec.Struct, array_like=True, frozen=True):
+    """Ranges that a device knows, in the order of their ids, after one of them."""
 
-    `owner` is the index range the blob was written for; `total` the length of the whole stripe.
-    """
+    after: bytes
+    limit: int
+
+
+class RangeRow(msgspec.Struct, array_like=True, frozen=True):
+    """One of them: the digest of every (name, ballot) held, and its stage."""
+
+    range_id: bytes
+    digest: bytes
+    stage: int
+
+
+class BlobsCall(msgspec.Struct, array_like=True, frozen=True):
+    """Blobs that a device holds, in the order of (id, fragment), after one of them."""
+
+    after: bytes
+    limit: int
+
+
+class BlobRow(msgspec.Struct, array_like=True, frozen=True):
+    """One of them; `total` is the length of its whole stripe."""
 
     blob: bytes
     fragment: int
-    owner: bytes
+    policy: int
     total: int
+
+
+class HaveCall(msgspec.Struct, array_like=True, frozen=True):
+    """Which of these (blob, fragment) pairs does the device hold?"""
+
+    pieces: list[tuple[bytes, int]]
+
+
+class PutBlob(msgspec.Struct, array_like=True, frozen=True):
+    """Store a blob (or one fragment of it). `sums`: xxh3-128 of each 64 KiB block of the body, joined.
+
+    `owner` is the index range the blob was written for; `total` the length of the whole stripe;
+    `policy` says how many pieces it has and where they belong.
+    """
+
+    blob: Id
+    fragment: Byte
+    owner: bytes
+    total: Count
     sums: bytes
+    policy: int = 0
 
 
 class GetBlob(msgspec.Struct, array_like=True, frozen=True):
     """Read bytes of a blob; the answer is widened to whole blocks."""
 
-    blob: bytes
-    fragment: int
-    start: int
-    length: int
+    blob: Id
+    fragment: Byte
+    start: Count
+    length: Count
 
 
 class BlobBytes(msgspec.Struct, array_like=True, frozen=True):
@@ -218,7 +271,7 @@ class BlobBytes(msgspec.Struct, array_like=True, frozen=True):
 class DropBlobs(msgspec.Struct, array_like=True, frozen=True):
     """Forget these blobs (all fragments of them held here)."""
 
-    blobs: list[bytes]
+    blobs: list[Id]
 
 
 class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
@@ -258,6 +311,12 @@ decode_stats_call = msgspec.msgpack.Decoder(StatsCall).decode
 decode_stats = msgspec.msgpack.Decoder(list[RangeStats]).decode
 decode_expired_call = msgspec.msgpack.Decoder(ExpiredCall).decode
 decode_expired = msgspec.msgpack.Decoder(list[ExpiredRow]).decode
+decode_ranges_call = msgspec.msgpack.Decoder(RangesCall).decode
+decode_ranges = msgspec.msgpack.Decoder(list[RangeRow]).decode
+decode_blobs_call = msgspec.msgpack.Decoder(BlobsCall).decode
+decode_blobs = msgspec.msgpack.Decoder(list[BlobRow]).decode
+decode_have_call = msgspec.msgpack.Decoder(HaveCall).decode
+decode_have = msgspec.msgpack.Decoder(list[bool]).decode
 decode_put_blob = msgspec.msgpack.Decoder(PutBlob).decode
 decode_get_blob = msgspec.msgpack.Decoder(GetBlob).decode
 decode_blob_bytes = msgspec.msgpack.Decoder(BlobBytes).decode

@@ -250,7 +250,11 @@ class _Merge(Generic[S]):
         for page in pages.values():
             for row in page.rows:
                 known = best.get(row.name)
-                if known is None or row.ballot > known.ballot:
+                # of equal ballots, one that still has its summary (a damaged record has none)
+                if known is None or (row.ballot, row.summary is not None) > (
+                    known.ballot,
+                    known.summary is not None,
+                ):
                     best[row.name] = row
         rows = sorted(best.values(), key=lambda row: row.name.encode(), reverse=reverse)
         if not ends:
@@ -268,8 +272,9 @@ class _Merge(Generic[S]):
         gate = asyncio.Semaphore(SETTLE_AT_ONCE)
 
         async def state(row: wire.Row[S]) -> ListedRow[S] | None:
-            if held[row.name, row.ballot] >= needed:
-                return ListedRow(row.name, row.summary) if row.flags & wire.LIVE else None
+            live = bool(row.flags & wire.LIVE)
+            if held[row.name, row.ballot] >= needed and live == (row.summary is not None):
+                return ListedRow(row.name, row.summary) if live else None
             async with gate:
                 return await self._ranges.settle(self._call, row, self._summary)
 
