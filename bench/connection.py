@@ -261,7 +261,12 @@ class Pool:
             answer = await connection.exchange(head, body, bodyless=bodyless)
         except Failed as error:
             stale = connection.used and not connection.parser.begun
-            if not self._resend or not stale or not isinstance(body, bytes) or error.code != "ConnectionFailed":
+            if (
+                not self._resend
+                or not stale
+                or not isinstance(body, bytes)
+                or error.code != "ConnectionFailed"
+            ):
                 raise
             self._release(connection)
             connection = await self._fresh()

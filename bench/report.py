@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figure import MIB, Ceilings, Figure
+from bench.mixed import MixedReport
 from bench.target import PEER
 from bench.verdict import Share, Verdict, by_case, shares, verdicts
 
@@ -93,6 +94,27 @@ def show(report: Report) -> None:
     for target, size in report.memory.items():
         print(f"memory of {target}: {size / MIB:.0f} MiB")
     for what, number in report.errors.items():
+        print(f"ERRORS {number} of {what}")
+
+
+def show_mixed(report: MixedReport) -> None:
+    """Print the result of the mixed load."""
+    heads = ["request", "count", "failed", "/s", "p50 ms", "p99 ms"]
+    rows = [
+        [
+            line.what,
+            f"{line.requests:,}",
+            str(line.failures),
+            number_text(line.rate),
+            number_text(line.p50_ms),
+            number_text(line.p99_ms),
+        ]
+        for line in report.lines
+    ]
+    show_table(f"Mixed load, {report.clients} clients, {report.seconds:g} s", heads, rows)
+    print(f"server CPU per request: {number_text(report.cpu_ms)} ms")
+    print(f"memory: {report.memory_bytes / MIB:.0f} MiB")
+    for what, number in report.reasons.items():
         print(f"ERRORS {number} of {what}")
 
 

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -52,7 +53,7 @@ class Signer:
         self._access_key = access_key
         self._region = region
 
-    def head(
+    def fields(
         self,
         method: str,
         path: str,
@@ -61,8 +62,8 @@ class Signer:
         payload_hash: str,
         query: str = "",
         headers: Mapping[str, str] | None = None,
-    ) -> bytes:
-        """Request line and headers, without the empty line that ends them.
+    ) -> dict[str, str]:
+        """Every header of a signed request, names in lower case.
 
         `path` and `query` are encoded, `timestamp` is `YYYYMMDDTHHMMSSZ`; `headers` are signed too.
         """
@@ -83,10 +84,15 @@ class Signer:
         key = signing_key(self._secret, date, self._region, "s3")
         to_sign = f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{digest}"
         signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        fields["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self._access_key}/{scope},"
+            f"SignedHeaders={names},Signature={signature}"
+        )
+        return fields
+
+    def head(self, method: str, path: str, *, query: str = "", **rest: Any) -> bytes:
+        """Request line and `fields`, without the empty line that ends them."""
+        fields = self.fields(method, path, query=query, **rest)
         target = f"{path}?{query}" if query else path
         sent = "\r\n".join([f"{name}: {value}" for name, value in fields.items()])
-        return (
-            f"{method} {target} HTTP/1.1\r\n{sent}\r\n"
-            f"authorization: AWS4-HMAC-SHA256 Credential={self._access_key}/{scope},"
-            f"SignedHeaders={names},Signature={signature}"
-        ).encode()
+        return f"{method} {target} HTTP/1.1\r\n{sent}".encode()

@@ -105,11 +105,8 @@ def measure(
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="bench-")))
         announce("measuring the machine's ceilings")
         bounds = ceilings.measure(root)
-        if data is None:
-            announce("starting a cloud")
-            installation = stack.enter_context(target.own_cloud(root / "cloud"))
-        else:
-            installation = Installation(data)
+        announce("starting a cloud")
+        installation = stack.enter_context(cloud(data, root))
         targets = target.targets_of(installation, apis, disposable=data is None)
         more: dict[str, Any] = {}
         if peer is not None:
@@ -123,6 +120,18 @@ def measure(
         memory = {each.name: each.memory_bytes() for each in targets}
         facts = report.setting(plan.seconds, plan.rounds, **more)
     return report.Report(figures, bounds, memory, facts)
+
+
+@contextmanager
+def cloud(data: Path | None, root: Path) -> Iterator[Installation]:
+    """The running cloud in `data`, or one of our own below `root`."""
+    from bench.target import own_cloud
+
+    if data is not None:
+        yield Installation(data)
+        return
+    with own_cloud(root / "cloud") as installation:
+        yield installation
 
 
 def peer_interpreter(python: Path | None, *, install: bool) -> Path:
@@ -154,6 +163,57 @@ def progress(*, quiet: bool) -> Iterator[Announce]:
         return
     with console.status("") as status:
         yield status.update
+
+
+@bench.command()
+@click.option("--data", type=DIRECTORY, help="Load the running cloud in this directory.")
+@click.option("--own", is_flag=True, help="Start a cloud and remove it afterwards (the default).")
+@click.option("--seconds", type=click.FloatRange(1), default=30.0, show_default=True)
+@click.option("--clients", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--scratch", type=DIRECTORY, help="Where a cloud it starts keeps its data.")
+@json_option
+def mixed(
+    *,
+    data: Path | None,
+    own: bool,
+    seconds: float,
+    clients: int,
+    scratch: Path | None,
+    as_json: bool,
+) -> None:
+    """Popular and unpopular objects of all sizes through both APIs at once, by locust."""
+    import uvloop
+
+    from bench import mixed as load
+    from bench.report import show_mixed
+    from bench.target import S3, targets_of
+
+    if data is not None and own:
+        raise click.UsageError("--data and --own exclude each other")
+    if not load.has_locust():
+        click.echo("installing locust, which only this benchmark needs", err=True)
+        load.install_locust()
+    with ExitStack() as stack:
+        announce = stack.enter_context(progress(quiet=as_json))
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="bench-")))
+        announce("starting a cloud")
+        installation = stack.enter_context(cloud(data, root))
+        (target,) = targets_of(installation, (S3,), disposable=data is None)
+        container = load.new_container()
+        announce("storing the objects")
+        uvloop.run(load.prepare(target, container))
+        try:
+            announce(f"{clients} clients for {seconds:g} s")
+            report = load.run(installation, target, container, seconds=seconds, clients=clients)
+        finally:
+            if not target.disposable:
+                announce("cleaning up")
+                uvloop.run(load.clean(target, container))
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        show_mixed(report)
+    sys.exit(1 if report.failures else 0)
 
 
 @bench.command("ring", context_settings={"ignore_unknown_options": True, "help_option_names": []})
