@@ -20,6 +20,7 @@ from core.real import RealEnv
 from proxy import expirer
 from proxy.front import Front
 from proxy.identity import RootCredentials
+from proxy.repair import agent
 from proxy.s3.front import S3Front
 from proxy.store.cluster import Cluster
 from proxy.store.verbs import ClusterStore
@@ -62,6 +63,7 @@ async def serve(data: Path, number: int) -> None:
     tasks = []
     if number == 0:
         tasks.append(asyncio.create_task(expirer.run_for_ever(cluster, store)))
+        tasks.append(asyncio.create_task(agent.run_for_ever(cluster, store)))
     process.report_ready({"http": port, "metrics": metrics_port})
     await process.until_told(asyncio.Event())
     for task in tasks:

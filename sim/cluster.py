@@ -10,6 +10,8 @@ from objectd.acceptor import Acceptor
 from objectd.device import Device, DeviceIdentity
 from objectd.memindex import MemoryIndex
 from objectd.server import ObjectServer
+from proxy.repair.agent import Done, one_pass
+from proxy.repair.pace import Pace
 from proxy.store.cluster import Cluster
 from proxy.store.verbs import ClusterStore
 from ring.build import build
@@ -29,6 +31,7 @@ PORT = 7000
 PART_POWER = 4
 SEED = 11
 COMMIT_S = 0.3
+REPAIR_S = 1.0
 POLICIES = (
     Policy(0, "replicated-3", "replicated", replicas=3, is_default=True),
     Policy(1, "erasure-2-1", "erasure", data=2, parity=1, codec="zfec"),
@@ -134,6 +137,18 @@ class ProxyNode:
         self.store = ClusterStore(
             self._links, reap_delay_s=5.0, broken=frozenset(self._cluster.broken)
         )
+        asyncio.ensure_future(self._repair_often())  # noqa: RUF006
+
+    async def _repair_often(self) -> None:
+        while True:
+            await asyncio.sleep(REPAIR_S)
+            await self.repair()
+
+    async def repair(self) -> Done:
+        """One pass of the repair agent."""
+        assert self._links is not None
+        assert self.store is not None
+        return await one_pass(self._links, self.store, Pace())
 
     def kill(self) -> None:
         """End at once; what its clients were doing has no answer."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from core.errors import NotFound, RingstackError
+from core.errors import NotFound, RingstackError, Unavailable
 from proxy.store.record import ListQuery, ObjectName
 from proxy.store.verbs import ClusterStore
 from sim import history as h
@@ -94,6 +94,8 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     await asyncio.gather(*(client.run(OPERATIONS) for client in clients))
     await nemesis.stop()
     await _final_reads(cluster, history, keys)
+    await _until_done(partial(_repair, cluster))
+    await _final_reads(cluster, history, keys)
 
 
 async def _until_done(act: Callable[[], Awaitable[object]]) -> None:
@@ -121,6 +123,19 @@ async def _final_reads(cluster: SimCluster, history: History, keys: list[ObjectN
             operation.finish(cluster.loop.now, h.OK)
         for container in CONTAINERS:
             await _until_done(partial(_compare, store, container, history))
+
+
+async def _repair(cluster: SimCluster) -> None:
+    """Repair until a pass finds nothing to do; then every replica must hold the same."""
+    done = await cluster.proxies[0].repair()
+    if not done.complete or done.registers or done.blobs or done.handoffs:
+        raise Unavailable("Unrepaired", f"{done}")
+    for range_id in sorted({r for node in cluster.nodes for r in node.device().ranges()}):
+        partition = cluster.epoch.partition(range_id)
+        replicas = cluster.epoch.primaries(partition, cluster.epoch.index_replicas)
+        digests = {cluster.nodes[one.id].device().stats(range_id).digest for one in replicas}
+        if len(digests) > 1:
+            raise Wrong(f"converged: replicas of range {range_id.hex()} differ after repair")
 
 
 async def _read(store: ClusterStore, key: ObjectName, operation: Operation) -> None:

@@ -47,8 +47,7 @@ class Blobs:
         """
         blob = self._env.random_bytes(wire.BLOB_ID_BYTES)
         if policy.kind == "replicated":
-            sums = checksum.block_sums(stripe)
-            head = wire.encode(wire.PutBlob(blob, 0, owner, len(stripe), sums))
+            head = _put_head(policy, blob, owner, 0, stripe, len(stripe))
             pieces = [(head, stripe)] * policy.replicas
         else:
             pieces = await self._fragments(policy, blob, owner, stripe)
@@ -63,20 +62,34 @@ class Blobs:
     async def _fragments(
         self, policy: Policy, blob: bytes, owner: bytes, stripe: bytes
     ) -> list[tuple[bytes, bytes]]:
-        codec = codec_of(policy)
-        if len(stripe) > OFFLOAD_BYTES:
-            fragments = await self._env.offload(lambda: codec.encode(stripe))
-        else:
-            fragments = codec.encode(stripe)
+        fragments = await self._encode(policy, stripe)
         return [
-            (
-                wire.encode(
-                    wire.PutBlob(blob, number, owner, len(stripe), checksum.block_sums(fragment))
-                ),
-                fragment,
-            )
+            (_put_head(policy, blob, owner, number, fragment, len(stripe)), fragment)
             for number, fragment in enumerate(fragments)
         ]
+
+    async def _encode(self, policy: Policy, stripe: bytes) -> list[bytes]:
+        codec = codec_of(policy)
+        if len(stripe) > OFFLOAD_BYTES:
+            return await self._env.offload(lambda: codec.encode(stripe))
+        return codec.encode(stripe)
+
+    async def restore(self, extent: Extent, piece: int, target: Target, owner: bytes) -> None:
+        """Put one missing piece of a blob where it belongs, from the other pieces.
+
+        Raises Corrupt and Unavailable as `read`, Unavailable when the device does not take it.
+        """
+        policy = self._cluster.policies[extent.policy]
+        stripe = bytes(await self.read(extent, 0, extent.length))
+        if policy.kind == "replicated":
+            body = stripe
+        else:
+            body = (await self._encode(policy, stripe))[piece]
+        head = _put_head(policy, extent.blob, owner, piece, body, len(stripe))
+        async with asyncio.timeout(WRITE_TIMEOUT_S):
+            frame = await target.bulk.ask(wire.PUT_BLOB, target.device, head, body)
+        if frame.status != wire.OK:
+            raise Unavailable("NotTaken", "a device did not take a restored piece")
 
     def drop(self, blobs: Iterable[tuple[bytes, int]]) -> None:
         """Ask the devices of (blob, policy id) to forget them; best effort, the sweep finds the rest."""
@@ -129,6 +142,7 @@ class Blobs:
         order = sorted(range(policy.width), key=lambda n: (not primaries[n].bulk.up, n))
         wanted, spare = order[: policy.data], order[policy.data :]
         found: dict[int, bytes] = {}
+        error: BaseException | None = None
         while True:
             results = await asyncio.gather(
                 *(self._fragment(primaries, extent.blob, number, policy) for number in wanted),
@@ -142,8 +156,10 @@ class Blobs:
             )
             if len(found) >= policy.data:
                 break
-            if not isinstance(failed[0], (Corrupt, Unavailable)) or not spare:
-                raise failed[0]
+            error = failed[0] if failed else error
+            assert error is not None, "too few fragments were asked for"
+            if not isinstance(error, (Corrupt, Unavailable)) or not spare:
+                raise error
             wanted, spare = spare[: len(failed)], spare[len(failed) :]
         codec = codec_of(policy)
         return await self._env.offload(lambda: codec.decode(found, extent.blob_size))
@@ -224,6 +240,13 @@ class _WriteShell:
     def _expire(self) -> None:
         if not self._future.done():
             self._future.set_exception(_no_quorum(full=self._writing.full))
+
+
+def _put_head(
+    policy: Policy, blob: bytes, owner: bytes, piece: int, body: bytes, total: int
+) -> bytes:
+    sums = checksum.block_sums(body)
+    return wire.encode(wire.PutBlob(blob, piece, owner, total, sums, policy.id))
 
 
 def _no_quorum(*, full: bool) -> Exception:

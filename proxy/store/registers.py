@@ -46,6 +46,8 @@ class Stored(NamedTuple):
     record: bytes
     inline: bytes
     summary: bytes = b""
+    size: int = 0
+    expires_s: int = 0
 
     @property
     def exists(self) -> bool:
@@ -167,6 +169,13 @@ class Registers:
         except TimeoutError:
             raise Unavailable("Contended", "too many writers wait for this name") from None
 
+    async def renew(self, register: Register) -> None:
+        """Accept the current record again at a fresh ballot, on every replica that answers.
+
+        This is how a replica that promised a ballot which never came is brought up to date.
+        """
+        await self.mutate(register, _same, needs_inline=True)
+
     async def _mutate(self, register: Register, decide: Decide, *, needs_inline: bool) -> Mutated:
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -233,16 +242,10 @@ class Registers:
             if held.inline_bytes and attempt.want != wire.WANT_ALL:
                 attempt.want = wire.WANT_ALL
                 return Blocked(ZERO, 0, full=False)
-            same = NewRecord(
-                current.record,
-                current.summary,
-                current.inline,
-                held.flags,
-                held.size,
-                held.expires_s,
-            )
             targets = self._cluster.index_targets(register.range_id)
-            blocked = await self._accept(targets, register, ballot, same, bytes(seen.body))
+            blocked = await self._accept(
+                targets, register, ballot, _same(current), bytes(seen.body)
+            )
             if blocked is not None:
                 return blocked
             current = current._replace(ballot=ballot)
@@ -314,6 +317,18 @@ class Registers:
         await asyncio.sleep(delay_s * (0.5 + self._cluster.env.random()))
 
 
+def _same(current: Stored) -> NewRecord:
+    """What is stored, to be stored again."""
+    return NewRecord(
+        current.record,
+        current.summary,
+        current.inline,
+        current.flags,
+        current.size,
+        current.expires_s,
+    )
+
+
 def _keep(current: Stored) -> None:
     """The identity mutation: settle the record as it is."""
     del current
@@ -363,4 +378,6 @@ def stored_of(seen: Seen, envelope: Envelope) -> Stored:
         bytes(envelope.record),
         bytes(seen.body[end:]),
         bytes(seen.body[: held.summary_bytes]),
+        held.size,
+        held.expires_s,
     )

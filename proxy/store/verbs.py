@@ -58,8 +58,8 @@ class ClusterStore:
         self.registers = Registers(cluster, broken=broken)
         self._ranges = Ranges(cluster, self.registers)
         self._containers = Containers(cluster, self.registers, self._ranges)
-        self._blobs = Blobs(cluster)
-        self.reaper = Reaper(self._blobs, reap_delay_s)
+        self.blobs = Blobs(cluster)
+        self.reaper = Reaper(self.blobs, reap_delay_s)
         policies = cluster.epoch.policies
         self._policies = tuple(sorted(policies, key=lambda policy: not policy.is_default))
 
@@ -147,7 +147,7 @@ class ClusterStore:
         if not found.record.manifest:
             yield found.inline[start : start + length]
             return
-        async for piece in read_extents(self._blobs, found.record.manifest, start, length):
+        async for piece in read_extents(self.blobs, found.record.manifest, start, length):
             yield piece  # type: ignore[misc]  # transports take any buffer
 
     async def put_object(
@@ -164,7 +164,7 @@ class ClusterStore:
             await self._check_early(where, check)
         handle = await self._containers.cached(where.account, where.container)
         policy = self._cluster.policies[handle.record.policy]
-        writer = BodyWriter(self._env, self._blobs, policy, handle.range_id(where.space))
+        writer = BodyWriter(self._env, self.blobs, policy, handle.range_id(where.space))
         stored = await writer.write(body)
         try:
             draft = finish(BodyDigest(stored.size, stored.md5))
@@ -391,7 +391,7 @@ class ClusterStore:
                 manifest.extend(slice_extents(found.record.manifest, start, length))
             else:
                 data = found.inline[start : start + length]
-                manifest.append(await self._blobs.write(policy, owner, data))
+                manifest.append(await self.blobs.write(policy, owner, data))
         return manifest
 
 

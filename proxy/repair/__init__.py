@@ -1,0 +1,1 @@
+"""Bringing copies back to where they belong: registers that missed writes, blobs that are missing."""

@@ -1,0 +1,65 @@
+"""The repair loop: every device is compared with its peers, again and again, at a bounded rate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import NamedTuple
+
+from core.errors import RingstackError
+from proxy.repair.blobs import BlobRepair
+from proxy.repair.pace import Pace
+from proxy.repair.registers import RegisterRepair
+from proxy.store.cluster import Cluster
+from proxy.store.verbs import ClusterStore
+
+log = logging.getLogger("ringstack.repair")
+
+EVERY_S = 20.0
+
+
+class Done(NamedTuple):
+    """What one pass put right. `complete`: every device answered."""
+
+    registers: int
+    blobs: int
+    handoffs: int
+    complete: bool
+
+
+async def one_pass(cluster: Cluster, store: ClusterStore, pace: Pace) -> Done:
+    """Compare every pair of devices once."""
+    registers = RegisterRepair(cluster, store.registers, pace)
+    pieces = BlobRepair(cluster, store.blobs, pace)
+    complete = True
+    for device in cluster.targets:
+        for peer in cluster.targets:
+            if peer.device == device.device:
+                continue
+            try:
+                await registers.from_peer(device, peer)
+            except RingstackError as error:
+                log.debug("repair of device %d: %s", device.device, error.message)
+                complete = False
+    for source in cluster.targets:
+        try:
+            await pieces.walk(source)
+        except RingstackError as error:
+            log.debug("repair from device %d: %s", source.device, error.message)
+            complete = False
+    return Done(registers.copied, pieces.restored, pieces.taken_home, complete)
+
+
+async def run_for_ever(cluster: Cluster, store: ClusterStore) -> None:
+    """Repair now and then, for the life of the process. Any number may run: the work is idempotent."""
+    pace = Pace()
+    while True:
+        await asyncio.sleep(EVERY_S * (0.75 + 0.5 * cluster.env.random()))
+        done = await one_pass(cluster, store, pace)
+        if done.registers or done.blobs or done.handoffs:
+            log.info(
+                "repaired %d registers and %d blobs, took %d hand-offs home",
+                done.registers,
+                done.blobs,
+                done.handoffs,
+            )

@@ -1,0 +1,126 @@
+"""Registers of a device that missed writes, brought up to date from its peers.
+
+Two replicas of a range that agree on its digest hold the same. Where they differ, their rows (names and
+ballots, tombstones included) are compared, and what the peer holds at a higher ballot is sent to the device
+as the very accept that its proposer sent, or would have: repeating an accept is always safe in Paxos,
+the device's own promises still apply, and nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from core.errors import Unavailable
+from core.stamp import ZERO
+from objectd import wire
+from proxy.repair.pace import Pace
+from proxy.repair.peers import ask
+from proxy.store.cluster import Cluster, Target
+from proxy.store.registers import Register, Registers
+
+RANGES_PAGE = 1000
+ROWS_PAGE = 1000
+ANY_STAGE = 0xFFFFFFFF  # a repairer reads whatever stage the range is at
+
+
+class RegisterRepair:
+    """Repairs registers of one device from one peer at a time."""
+
+    def __init__(self, cluster: Cluster, registers: Registers, pace: Pace) -> None:
+        self._cluster = cluster
+        self._registers = registers
+        self._pace = pace
+        self.copied = 0
+
+    async def from_peer(self, device: Target, peer: Target) -> None:
+        """Bring every range that both should hold up to what the peer has.
+
+        Raises Unavailable when one of them stops answering.
+        """
+        after = b""
+        while True:
+            head = wire.encode(wire.RangesCall(after, RANGES_PAGE))
+            page = wire.decode_ranges(await ask(peer.link, wire.RANGES, peer.device, head))
+            ours = [row for row in page if self._belongs(row.range_id, device)]
+            await self._compare(device, peer, ours)
+            if len(page) < RANGES_PAGE:
+                return
+            after = page[-1].range_id
+
+    def _belongs(self, range_id: bytes, device: Target) -> bool:
+        return any(one.device == device.device for one in self._cluster.index_targets(range_id))
+
+    async def _compare(self, device: Target, peer: Target, theirs: list[wire.RangeRow]) -> None:
+        if not theirs:
+            return
+        head = wire.encode(wire.StatsCall([row.range_id for row in theirs]))
+        own = wire.decode_stats(await ask(device.link, wire.STATS, device.device, head))
+        for mine, row in zip(own, theirs, strict=True):
+            if row.stage > mine.stage:
+                fence = wire.encode(wire.Fence(row.range_id, row.stage))
+                await ask(device.link, wire.FENCE, device.device, fence)
+            if row.digest != mine.digest:
+                await self._pull_range(device, peer, row)
+
+    async def _pull_range(self, device: Target, peer: Target, their: wire.RangeRow) -> None:
+        range_id = their.range_id
+        marker = b""
+        while True:
+            theirs = await self._rows(peer, range_id, marker, b"")
+            last = theirs.rows[-1].name.encode() if theirs.rows else b""
+            beyond = last + b"\0" if theirs.truncated else b""
+            own = await self._rows(device, range_id, marker, beyond)
+            held = {row.name: row.ballot for row in own.rows}
+            for row in theirs.rows:
+                if row.ballot > held.get(row.name, ZERO):
+                    register = Register(range_id, row.name.encode(), their.stage)
+                    await self._copy(device, peer, register)
+            if not theirs.truncated:
+                return
+            marker = last
+
+    @staticmethod
+    async def _rows(
+        target: Target, range_id: bytes, marker: bytes, end_marker: bytes
+    ) -> wire.Page[object]:
+        call = wire.ListCall(
+            range_id,
+            ANY_STAGE,
+            b"",
+            b"",
+            marker,
+            end_marker,
+            ROWS_PAGE if not end_marker else 10 * ROWS_PAGE,
+            reverse=False,
+            dead=True,
+        )
+        body = await ask(target.link, wire.LIST, target.device, wire.encode(call))
+        page: wire.Page[object] = wire.page_decoder(object).decode(body)
+        return page
+
+    async def _copy(self, device: Target, peer: Target, register: Register) -> None:
+        """Send the device what the peer holds; a promise that stands in the way is outbid by a round."""
+        range_id, name, _ = register
+        read = wire.encode(wire.Read(range_id, name, ANY_STAGE, wire.WANT_ALL))
+        frame = await peer.link.ask(wire.READ, peer.device, read)
+        if frame.status != wire.OK:
+            raise Unavailable("NoAnswer", "a peer stopped answering during repair")
+        held = wire.decode_held(frame.head)
+        if held.ballot == ZERO or wire.digest_of(frame.body) != held.digest:
+            return
+        accept = wire.Accept(
+            range_id,
+            name,
+            held.ballot,
+            held.flags,
+            held.size,
+            held.expires_s,
+            held.digest,
+            held.summary_bytes,
+            held.meta_bytes,
+        )
+        answer = await device.link.ask(
+            wire.ACCEPT, device.device, wire.encode(accept), bytes(frame.body)
+        )
+        if answer.status == wire.REFUSED:
+            await self._registers.renew(register)
+        self.copied += 1
+        await self._pace.spend(len(frame.body))
