@@ -35,13 +35,8 @@ def encode_path(path: str) -> str:
 
 def encode_query(query: Mapping[str, str]) -> str:
     """Sorted and encoded, which is both a valid query and the canonical one."""
-    if not query:
-        return ""
-    return "&".join(
-        sorted(
-            f"{quote(name, safe='-._~')}={quote(text, safe='-._~')}" for name, text in query.items()
-        )
-    )
+    pairs = [(quote(name, safe="-._~"), quote(text, safe="-._~")) for name, text in query.items()]
+    return "&".join([f"{name}={text}" for name, text in sorted(pairs)])
 
 
 class Signer:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from cli.bench import bench
+from cli.main import main
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["object", "--api", "ftp"],
+        ["object", "--operations", ""],
+        ["object", "--data", "/nowhere", "--own"],
+        ["mixed", "--data", "/nowhere", "--own"],
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments):
+    """With a usage message, before anything is started."""
+    result = CliRunner().invoke(bench, arguments)
+    assert result.exit_code == 2
+    assert "Usage" in result.output
+
+
+def test_a_cloud_that_is_down_is_named(tmp_path):
+    """With what to do about it."""
+    result = CliRunner().invoke(main, ["bench", "object", "--data", str(tmp_path / "none")])
+    assert result.exit_code == 1
+    assert "ringstack up" in result.output
+
+
+@pytest.mark.slow
+def test_both_apis_are_measured_on_a_cloud_of_its_own(tmp_path):
+    """Every case has operations and no errors; the cloud is gone afterwards."""
+    arguments = ["bench", "object", "--seconds", "0.2", "--rounds", "1", "--json"]
+    result = CliRunner().invoke(main, [*arguments, "--scratch", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.output)
+    assert len(report["figures"]) == 2 * (4 * 3 * 2 + 2 + 2)
+    assert report["errors"] == {}
+    for figure in report["figures"]:
+        assert figure["operations"] > 0
+        assert figure["server_cpu_ms_per_operation"] >= 0
+        assert 0 < figure["p50_ms"] <= figure["p99_ms"]
+    assert report["memory_bytes"]["ringstack s3"] > 1 << 26
+    assert list(tmp_path.iterdir()) == []
