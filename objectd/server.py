@@ -121,23 +121,46 @@ class ObjectServer:
         if blocking is not None:
             connection.reply(call, wire.REFUSED, wire.encode(wire.Refusal(blocking)))
             return
-        needed = acceptor.needs_ceiling(ballot)
-        if needed is not None:
-            self._raise_ceiling(
-                device,
-                needed,
-                lambda: self._prepare(device, connection, call),
-                lambda: connection.reply(call, wire.FAILED),
-            )
-            return
         if row is not None and row.damaged:
             connection.reply(call, wire.CORRUPT)
+            return
+        if not self._may_promise(device, connection, call, message):
             return
         acceptor.promise(key, ballot)
         ahead = acceptor.wants_ceiling(clock_of(ballot))
         if ahead is not None and device.identity.device not in self._ceiling_waiters:
             self._raise_ceiling(device, ahead, _nothing, _nothing)
         self._reply_held(device, connection, call, row, message.want)
+
+    def _may_promise(
+        self, device: Device, connection: ServerConnection, call: Frame, message: wire.Prepare
+    ) -> bool:
+        """False when the disk must learn something first; the call is repeated after that.
+
+        A promise is kept in memory only. After a restart the ceiling stands for its clock, and the fence
+        for its stage, which outranks any clock.
+        """
+
+        def again() -> None:
+            self._prepare(device, connection, call)
+
+        def failed() -> None:
+            connection.reply(call, wire.FAILED)
+
+        stage = stage_of(message.ballot)
+        if stage > device.stats(message.range_id).stage:
+            self._write_fence(
+                device,
+                message.range_id,
+                stage,
+                lambda error: again() if error is None else failed(),
+            )
+            return False
+        needed = device.acceptor.needs_ceiling(message.ballot)
+        if needed is not None:
+            self._raise_ceiling(device, needed, again, failed)
+            return False
+        return True
 
     def _raise_ceiling(
         self,
@@ -188,7 +211,10 @@ class ObjectServer:
         if held == message.ballot and not damaged:  # again: its first answer was lost
             connection.reply(call, wire.OK)
             return
-        blocking = device.acceptor.accept_refusal(key, message.ballot, held)
+        if message.chosen:  # a fact to be learned: only something newer can stand in its way
+            blocking = held if held > message.ballot else None
+        else:
+            blocking = device.acceptor.accept_refusal(key, message.ballot, held)
         if blocking is not None:
             connection.reply(call, wire.REFUSED, wire.encode(wire.Refusal(blocking)))
             return
@@ -196,7 +222,8 @@ class ObjectServer:
         if grows and not device.room_for(len(call.body)):
             connection.reply(call, wire.FULL)
             return
-        device.acceptor.accepting(key, message.ballot)
+        if not message.chosen:
+            device.acceptor.accepting(key, message.ballot)
         slot = (device.identity.device, key)
         self._writing[slot] = []
 
@@ -282,17 +309,30 @@ class ObjectServer:
         message = wire.decode_fence(call.head)
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
-        slot = (device.identity.device, message.range_id)
-        self._fencing[slot] = message.stage
+        self._write_fence(
+            device,
+            message.range_id,
+            message.stage,
+            lambda error: connection.reply(call, status_of(error)),
+        )
 
-        def done(error: OSError | None) -> None:
-            if self._fencing.get(slot) == message.stage:
+    def _write_fence(
+        self, device: Device, range_id: bytes, stage: int, done: Callable[[OSError | None], None]
+    ) -> None:
+        """Make a fence durable. It counts at once.
+
+        What would be accepted at an older stage from now on would be durable after the fence, and a listing
+        behind the fence could miss it.
+        """
+        slot = (device.identity.device, range_id)
+        self._fencing[slot] = max(stage, self._fencing.get(slot, 0))
+
+        def written(error: OSError | None) -> None:
+            if self._fencing.get(slot) == stage:
                 del self._fencing[slot]
-            connection.reply(call, status_of(error))
+            done(error)
 
-        # what is accepted at an older stage from now on would be durable after the fence, and a listing
-        # behind the fence could miss it
-        device.write(records.FENCE, message.range_id, message.stage.to_bytes(4, "big"), (), done)
+        device.write(records.FENCE, range_id, stage.to_bytes(4, "big"), (), written)
 
     # -- ranges --------------------------------------------------------------------------------
 

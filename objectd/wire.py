@@ -88,7 +88,10 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Accept(msgspec.Struct, array_like=True, frozen=True):
-    """Store a record at `ballot`. Body: summary + meta + inline."""
+    """Store a record at `ballot`. Body: summary + meta + inline.
+
+    `chosen`: a majority is known to hold exactly this record, so promises cannot stand in its way.
+    """
 
     range_id: Id
     name: Name
@@ -99,6 +102,7 @@ class Accept(msgspec.Struct, array_like=True, frozen=True):
     digest: Id
     summary_bytes: Short
     meta_bytes: Count
+    chosen: bool = False
 
 
 class Refusal(msgspec.Struct, array_like=True, frozen=True):
