@@ -2,18 +2,20 @@
 
 Two replicas of a range that agree on its digest hold the same. Where they differ, their rows (names and
 ballots, tombstones included) are compared, and what the peer holds at a higher ballot is sent to the device
-as the very accept that its proposer sent, or would have: repeating an accept is always safe in Paxos,
-the device's own promises still apply, and nothing is decided here.
+as a fact, once a majority is known to hold it: a chosen record may be learned whatever was promised, because
+every later round sees it anyway. What no majority holds is settled by a round of its own, like any read.
 """
 
 from __future__ import annotations
 
 from core.errors import Unavailable
+from core.frame import Frame
 from core.stamp import ZERO
 from objectd import wire
 from proxy.repair.pace import Pace
 from proxy.repair.peers import ask
 from proxy.store.cluster import Cluster, Target
+from proxy.store.propose import majority_of
 from proxy.store.registers import Register, Registers
 
 RANGES_PAGE = 1000
@@ -97,14 +99,16 @@ class RegisterRepair:
         return page
 
     async def _copy(self, device: Target, peer: Target, register: Register) -> None:
-        """Send the device what the peer holds; a promise that stands in the way is outbid by a round."""
+        """Tell the device what the peer holds, if it is chosen; otherwise settle it by a round."""
         range_id, name, _ = register
-        read = wire.encode(wire.Read(range_id, name, ANY_STAGE, wire.WANT_ALL))
-        frame = await peer.link.ask(wire.READ, peer.device, read)
-        if frame.status != wire.OK:
-            raise Unavailable("NoAnswer", "a peer stopped answering during repair")
+        frame = await self._read(peer, register, wire.WANT_ALL)
         held = wire.decode_held(frame.head)
         if held.ballot == ZERO or wire.digest_of(frame.body) != held.digest:
+            return
+        self.copied += 1
+        await self._pace.spend(len(frame.body))
+        if not await self._chosen(register, held.ballot, device, peer):
+            await self._registers.renew(register)
             return
         accept = wire.Accept(
             range_id,
@@ -116,11 +120,27 @@ class RegisterRepair:
             held.digest,
             held.summary_bytes,
             held.meta_bytes,
+            chosen=True,
         )
-        answer = await device.link.ask(
-            wire.ACCEPT, device.device, wire.encode(accept), bytes(frame.body)
-        )
-        if answer.status == wire.REFUSED:
-            await self._registers.renew(register)
-        self.copied += 1
-        await self._pace.spend(len(frame.body))
+        await device.link.ask(wire.ACCEPT, device.device, wire.encode(accept), bytes(frame.body))
+
+    async def _chosen(
+        self, register: Register, ballot: bytes, device: Target, peer: Target
+    ) -> bool:
+        """Whether a majority of the range's replicas hold the record at this ballot."""
+        targets = self._cluster.index_targets(register.range_id)
+        holders = 1
+        for other in targets:
+            if other.device in {device.device, peer.device}:
+                continue
+            frame = await self._read(other, register, wire.WANT_BALLOT)
+            holders += wire.decode_held(frame.head).ballot == ballot
+        return holders >= majority_of(len(targets))
+
+    @staticmethod
+    async def _read(target: Target, register: Register, want: int) -> Frame:
+        read = wire.Read(register.range_id, register.name, ANY_STAGE, want)
+        frame = await target.link.ask(wire.READ, target.device, wire.encode(read))
+        if frame.status != wire.OK:
+            raise Unavailable("NoAnswer", "a peer stopped answering during repair")
+        return frame
