@@ -120,8 +120,9 @@ def test_a_wiped_device_is_filled_again(tmp_path: Path) -> None:
         done = await repair(cluster)
         assert done.complete
         after = cluster.servers[2].devices[2].status()
-        assert after.blob_count == before.blob_count
-        assert after.register_count == before.register_count
+        assert after.blob_count >= before.blob_count  # its last acceptances may have come later
+        assert after.register_count >= before.register_count
+        replicas_agree(cluster)
         assert await repair(cluster) == Done(0, 0, 0, complete=True)
         await cluster.stop(0)
         await read_all(cluster)
