@@ -64,7 +64,8 @@ class SimDisk:
     def list_directory(self, path: str) -> list[str]:
         """Names directly below a path."""
         prefix = path + "/"
-        return sorted(name[len(prefix) :] for name in self.platter.files if name.startswith(prefix))
+        inside = (name[len(prefix) :] for name in self.platter.files if name.startswith(prefix))
+        return sorted({name.partition("/")[0] for name in inside})
 
     def open_append(self, path: str) -> SimFile:
         """Open or create."""
