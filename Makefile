@@ -3,51 +3,58 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.ready
+RUN_STAMP := $(VENV)/.ready
+DEV_STAMP := $(VENV)/.ready-dev
 
-.PHONY: help setup up test fmt lint types imports tidy quick sim api system bench clean
+.PHONY: help setup dev up test fmt lint types imports tidy quick sim api system bench clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install what is missing: Debian packages and .venv with pinned dependencies
+setup: $(RUN_STAMP) ## Install what is missing: Debian packages and .venv with pinned packages
 
-$(STAMP): requirements.txt pyproject.toml setup.sh
-	@./setup.sh "$(PYTHON)" "$(VENV)"
-	@touch $(STAMP)
+$(RUN_STAMP): requirements.txt pyproject.toml setup.sh
+	@./setup.sh "$(PYTHON)" "$(VENV)" requirements.txt
+	@touch $(RUN_STAMP)
+
+dev: $(DEV_STAMP) ## The same, with what tests and checks need
+
+$(DEV_STAMP): requirements-dev.txt pyproject.toml setup.sh
+	@./setup.sh "$(PYTHON)" "$(VENV)" requirements-dev.txt
+	@touch $(RUN_STAMP) $(DEV_STAMP)
 
 up: setup ## Start a whole cloud on this machine and watch it do its job
 	@$(BIN)/ringstack demo --stay
 
-test: setup ## The whole test suite: format, lint, types, imports, tests
+test: dev ## The whole test suite: format, lint, types, imports, tests
 	@$(MAKE) --no-print-directory lint types imports
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
-fmt: setup ## Format the code
+fmt: dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lint: setup ## Check format and style
+lint: dev ## Check format and style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: setup ## Check types (mypy strict)
+types: dev ## Check types (mypy strict)
 	@$(BIN)/mypy
 
-imports: setup ## Check the direction of imports
+imports: dev ## Check the direction of imports
 	@$(BIN)/lint-imports
 
-tidy: setup ## The ten longest files and functions
+tidy: dev ## The ten longest files and functions
 	@$(BIN)/python -m tests.tidy.sizes
 
-quick: setup ## Everything that needs no processes, under two minutes
+quick: dev ## Everything that needs no processes, under two minutes
 	@$(BIN)/python -m pytest -n 2 -q tests/tidy tests/unit tests/property tests/contract
 
 sim: setup ## Deterministic simulation: make sim N=500, or SEED=7
 	@$(BIN)/ringstack sim $(if $(SEED),--seed $(SEED),--seeds $(or $(N),200))
 
-api: setup ## Real clients against a real cloud
+api: dev ## Real clients against a real cloud
 	@$(BIN)/python -m pytest -q tests/api
 
-system: setup ## Real processes under faults
+system: dev ## Real processes under faults
 	@$(BIN)/python -m pytest -q tests/system
 
 bench: setup ## Load benchmark
