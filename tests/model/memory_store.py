@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from core.errors import Conflict, NotFound, Refused
+from proxy.store.names import check_names
 from proxy.store.port import AttributeChange, Change, Check, Finish
 from proxy.store.record import (
     OBJECTS,
@@ -48,6 +49,8 @@ def merged(attributes: dict[str, str], change: AttributeChange) -> dict[str, str
 def select(names: Sequence[str], query: ListQuery) -> tuple[list[tuple[str, bool]], bool]:
     """Names and common prefixes (True) of a page, and whether more follow."""
     rows: list[tuple[str, bool]] = []
+    if query.limit <= 0:
+        return rows, False
     ordered = sorted(names, key=str.encode, reverse=query.reverse)
     seen: set[str] = set()
     for name in ordered:
@@ -93,6 +96,7 @@ class MemoryStore:
         return self._policies
 
     async def get_account(self, account: str) -> AccountInfo:
+        check_names(account)
         record = self._accounts.get(account) or AccountRecord(0, 0, {})
         infos = [self._info(*key) for key in self._containers if key[0] == account]
         return AccountInfo(
@@ -104,11 +108,13 @@ class MemoryStore:
         )
 
     async def update_account(self, account: str, change: AttributeChange) -> None:
+        check_names(account)
         now = self._clock()
         old = self._accounts.get(account) or AccountRecord(now, now, {})
         self._accounts[account] = AccountRecord(now, old.created_us, merged(old.attributes, change))
 
     async def list_containers(self, account: str, query: ListQuery) -> ContainerPage:
+        check_names(account)
         names = [name for owner, name in self._containers if owner == account]
         rows, more = select(names, query)
         return ContainerPage(
@@ -116,6 +122,7 @@ class MemoryStore:
         )
 
     def _info(self, account: str, container: str) -> ContainerInfo:
+        check_names(account, container)
         record = self._containers.get((account, container))
         if record is None:
             raise NotFound("NoSuchContainer", f"there is no container {container!r}")
@@ -129,6 +136,7 @@ class MemoryStore:
     async def create_container(
         self, account: str, container: str, *, policy: str | None, change: AttributeChange
     ) -> bool:
+        check_names(account, container)
         wanted = self._policies[0]
         if policy is not None:
             found = [p for p in self._policies if p.name.lower() == policy.lower()]
@@ -186,6 +194,7 @@ class MemoryStore:
         return ObjectPage(result, more)
 
     def _current(self, where: ObjectName) -> Entry | None:
+        check_names(where.account, where.container, where.name)
         self._info(where.account, where.container)
         entry = self._objects.get(where)
         return None if entry is None or entry.record.expired(self._clock()) else entry
@@ -251,7 +260,8 @@ class MemoryStore:
         self, source: Found, where: ObjectName, draft: Draft, *, check: Check | None = None
     ) -> Found:
         self._check(where, check)
-        record = self._record(draft, source.inline, source.record.etag)
+        size = source.record.size if draft.size is None else draft.size
+        record = self._record(draft._replace(size=size), source.inline, source.record.etag)
         return self._put(where, record, source.inline)
 
     async def compose_object(
@@ -264,15 +274,19 @@ class MemoryStore:
         adopt: bool = False,
     ) -> Found:
         del adopt
+        if draft.etag is None:
+            raise Refused("EtagRequired", "a composed object needs an ETag")
         self._check(where, check)
         data = b"".join(found.inline[start : start + length] for found, start, length in pieces)
         return self._put(where, self._record(draft, data, ""), data)
 
     async def update_object(self, where: ObjectName, change: Change) -> Found:
         entry = self._require(where)
-        draft = change(entry.record)
-        record = self._record(draft, entry.body, entry.record.etag)
-        return self._put(where, record, entry.body)
+        draft, old = change(entry.record), entry.record
+        draft = draft._replace(
+            size=old.size if draft.size is None else draft.size, parts=draft.parts or old.parts
+        )
+        return self._put(where, self._record(draft, entry.body, old.etag), entry.body)
 
     async def delete_object(
         self, where: ObjectName, *, check: Check | None = None, keep_blobs: bool = False
