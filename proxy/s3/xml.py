@@ -8,6 +8,7 @@ that XML 1.0 cannot carry as numeric references, as Amazon does; clients that me
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -39,9 +40,13 @@ _HARMLESS = (
 )
 
 
+# a table is slow even when nothing is in it, and a listing asks for two thousand texts a page
+_needs_escape = re.compile(f"[{''.join(re.escape(chr(code)) for code in _ESCAPES)}]").search
+
+
 def escape(text: str) -> str:
     """Text as character data."""
-    return text.translate(_ESCAPES)
+    return text if _needs_escape(text) is None else text.translate(_ESCAPES)
 
 
 def element(name: str, text: str | float) -> str:
