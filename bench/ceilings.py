@@ -128,3 +128,15 @@ async def _answers(client: S3Client) -> Answer:
         except Failed:
             await asyncio.sleep(0.05)
     raise Failed("BareServerFailed", "the bare server did not start")
+
+
+def file_system_of(path: Path) -> str:
+    """Type of the file system below a directory (proc(5): mountinfo); empty when it is not known."""
+    best, kind = "", ""
+    wanted = f"{path.resolve()}/"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place, _, rest = line.partition(" - ")
+        mounted = place.split()[4].rstrip("/") + "/"
+        if wanted.startswith(mounted) and len(mounted) >= len(best):
+            best, kind = mounted, rest.split()[0]
+    return kind

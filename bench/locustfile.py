@@ -6,7 +6,7 @@ counted apart and is no failure. The environment says where: as `ringstack env` 
 BENCH_CONTAINER. `ringstack bench mixed` does all that.
 """
 
-# mypy: disable-error-code="misc,no-any-unimported,untyped-decorator,unused-ignore"
+# mypy: disable-error-code="misc,arg-type,no-any-unimported,untyped-decorator"
 from __future__ import annotations
 
 import hashlib

@@ -21,6 +21,8 @@ from bench.verdict import Share, Verdict, by_case, shares, verdicts
 
 Rows = list[list[str]]
 
+MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
+
 
 class Report(NamedTuple):
     """Everything that one run measured. `memory` is in bytes, by target."""
@@ -81,6 +83,8 @@ def setting(seconds: float, rounds: int, **more: Any) -> dict[str, Any]:
 
 def show(report: Report) -> None:
     """Print the tables; on anything but a terminal, plain lines of the same cells."""
+    if report.setting.get("file_system") in MEMORY_FILE_SYSTEMS:
+        print("The data lies in memory here: choose a directory on a disk with --scratch.\n")
     if report.verdicts:
         heads = ["ratio", "through", "ours", "theirs", "ratio", "floor", ""]
         show_table("Beside OpenStack Swift, in this run", heads, verdict_rows(report.verdicts))

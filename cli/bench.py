@@ -45,12 +45,34 @@ OPERATIONS = ("put", "get", "head", "delete", "list", "stream")
 @click.option("--data", type=DIRECTORY, help="Measure the running cloud in this directory.")
 @click.option("--own", is_flag=True, help="Start a cloud and remove it afterwards (the default).")
 @click.option("--api", default="s3,swift", show_default=True, callback=words, metavar="LIST")
-@click.option("--operations", default=",".join(OPERATIONS), show_default=True, callback=words)
-@click.option("--seconds", type=click.FloatRange(0.05), default=1.0, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--operations",
+    default=",".join(OPERATIONS),
+    show_default=True,
+    callback=words,
+    metavar="LIST",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.05),
+    default=1.0,
+    show_default=True,
+    help="Length of a round.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Rounds of each case.",
+)
 @click.option("--scratch", type=DIRECTORY, help="Where the clouds it starts keep their data.")
 @click.option("--peer-swift", is_flag=True, help="Measure OpenStack Swift beside it.")
-@click.option("--peer-python", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--peer-python",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="A Python that has Swift; implies --peer-swift.",
+)
 @click.option("--peer-install", is_flag=True, help=f"Install Swift in {PEER_DIRECTORY}.")
 @json_option
 def object_(
@@ -118,7 +140,8 @@ def measure(
             more = {"peer_memcache": swift.memcache_kind}
         figures = uvloop.run(ObjectBench(targets, plan, announce).run())
         memory = {each.name: each.memory_bytes() for each in targets}
-        facts = report.setting(plan.seconds, plan.rounds, **more)
+        place = ceilings.file_system_of(installation.data)
+        facts = report.setting(plan.seconds, plan.rounds, file_system=place, **more)
     return report.Report(figures, bounds, memory, facts)
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.ceilings import file_system_of
 from bench.processes import cpu_seconds, memory_bytes, parse_stat, tree
 
 BUSY = "import time, sys; end = time.process_time() + 0.05\nwhile time.process_time() < end: pass\n"
@@ -41,3 +43,9 @@ def test_a_tree_is_a_process_and_what_descends_from_it():
     child.communicate()
     assert tree([child.pid]) == {}
     assert memory_bytes([child.pid]) == 0
+
+
+def test_the_file_system_of_a_directory_is_known(tmp_path):
+    """The nearest mount decides."""
+    assert file_system_of(Path("/proc/self")) == "proc"
+    assert file_system_of(tmp_path)
