@@ -36,7 +36,7 @@ def synced(cloud: RunningCloud, tree: Path) -> RunningCloud:
     cloud.run("aws", "s3", "mb", "s3://synced")
     with Killer(cloud, seed=1) as killer:
         cloud.run("aws", "s3", "sync", tree, "s3://synced", "--only-show-errors")
-    assert len(killer.killed) >= 5, killer.killed
+    assert len(killer.killed) >= 3, killer.killed
     return cloud
 
 
