@@ -37,7 +37,7 @@ from bench.quantile import percentiles_ms
 from bench.target import Target
 from bench.work import ListingWork, SmallWork, StreamWork, Work
 
-SIZES = (4 * KIB, 64 * KIB, MIB)
+SIZES = {"4k": 4 * KIB, "64k": 64 * KIB, "1m": MIB}
 CONNECTIONS = (1, 16)
 LIST_CONNECTIONS = (1, 4)
 OPERATIONS = ("put", "get", "head", "delete", "list", "stream")
@@ -47,11 +47,12 @@ Announce = Callable[[str], None]
 
 
 class Plan(NamedTuple):
-    """Length of a round (s), rounds of each case, and which of OPERATIONS."""
+    """Length of a round (s), rounds of each case, which of OPERATIONS and of SIZES."""
 
     seconds: float = 1.0
     rounds: int = 2
     operations: tuple[str, ...] = OPERATIONS
+    sizes: tuple[str, ...] = tuple(SIZES)
 
 
 class _Sum:
@@ -91,7 +92,7 @@ class ObjectBench:
         }
         self._bodies = {
             size: [random.Random(size + number).randbytes(size) for number in range(BODY_COUNT)]
-            for size in SIZES
+            for size in SIZES.values()
         }
 
     async def run(self) -> list[Figure]:
@@ -108,7 +109,7 @@ class ObjectBench:
         for target, container in self._containers.items():
             (await target.client.make_container(container)).expect()
         figures: list[Figure] = []
-        for size in SIZES:
+        for size in map(SIZES.__getitem__, self._plan.sizes):
             for connections in CONNECTIONS:
                 works = {target: self._small(target, size, connections) for target in self._targets}
                 cases = [Case(name, size, connections) for name in self._small_operations()]

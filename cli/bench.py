@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from bench.object import Announce, Plan
     from bench.report import Report
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 PEER_DIRECTORY = Path("~/.cache/ringstack/peer-swift")
+CHOICES = {
+    "api": ("s3", "swift"),
+    "operations": ("put", "get", "head", "delete", "list", "stream"),
+    "sizes": ("4k", "64k", "1m"),
+}
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 
@@ -30,7 +37,7 @@ def bench() -> None:
 
 def words(_context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
     """A comma-separated list of known words."""
-    allowed = {"api": ("s3", "swift"), "operations": OPERATIONS}[option.name or ""]
+    allowed = CHOICES[option.name or ""]
     given = tuple(word.strip() for word in value.split(",") if word.strip())
     wrong = [word for word in given if word not in allowed]
     if wrong or not given:
@@ -38,20 +45,20 @@ def words(_context: click.Context, option: click.Parameter, value: str) -> tuple
     return given
 
 
-OPERATIONS = ("put", "get", "head", "delete", "list", "stream")
+def listed(name: str) -> Callable[[F], F]:
+    """An option `--name` that takes some of its CHOICES; all by default."""
+    everything = ",".join(CHOICES[name])
+    return click.option(
+        f"--{name}", default=everything, show_default=True, callback=words, metavar="LIST"
+    )
 
 
 @bench.command("object")
 @click.option("--data", type=DIRECTORY, help="Measure the running cloud in this directory.")
 @click.option("--own", is_flag=True, help="Start a cloud and remove it afterwards (the default).")
-@click.option("--api", default="s3,swift", show_default=True, callback=words, metavar="LIST")
-@click.option(
-    "--operations",
-    default=",".join(OPERATIONS),
-    show_default=True,
-    callback=words,
-    metavar="LIST",
-)
+@listed("api")
+@listed("operations")
+@listed("sizes")
 @click.option(
     "--seconds",
     type=click.FloatRange(0.05),
@@ -81,6 +88,7 @@ def object_(
     own: bool,
     api: tuple[str, ...],
     operations: tuple[str, ...],
+    sizes: tuple[str, ...],
     seconds: float,
     rounds: int,
     scratch: Path | None,
@@ -95,7 +103,7 @@ def object_(
 
     if data is not None and own:
         raise click.UsageError("--data and --own exclude each other")
-    plan = Plan(seconds, rounds, operations)
+    plan = Plan(seconds, rounds, operations, sizes)
     peer = None
     if peer_swift or peer_python or peer_install:
         peer = peer_interpreter(peer_python, install=peer_install)

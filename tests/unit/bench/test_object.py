@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from cli.bench import bench
+from bench.object import OPERATIONS, SIZES
+from cli.bench import CHOICES, bench
 from cli.main import main
 
 
@@ -47,3 +48,9 @@ def test_both_apis_are_measured_on_a_cloud_of_its_own(tmp_path):
         assert 0 < figure["p50_ms"] <= figure["p99_ms"]
     assert report["memory_bytes"]["ringstack s3"] > 1 << 26
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_offers_what_the_benchmark_can_do():
+    """The lists are written twice, so that `--help` needs no heavy imports."""
+    assert CHOICES["operations"] == OPERATIONS
+    assert CHOICES["sizes"] == tuple(SIZES)

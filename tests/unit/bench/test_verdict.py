@@ -44,7 +44,7 @@ def test_every_floor_has_its_case_in_the_plan():
         elif case.operation == "LIST":
             assert case.connections in LIST_CONNECTIONS
         else:
-            assert case.size in SIZES
+            assert case.size in SIZES.values()
             assert case.connections in CONNECTIONS
 
 
