@@ -27,6 +27,7 @@ from objectd import record as records
 from objectd import rows, wire
 from objectd.device import Device
 from objectd.listing import list_page
+from objectd.pagecache import PageCache
 from objectd.rows import BlobRow, RegisterRow
 
 log = logging.getLogger("ringstack.objectd")
@@ -46,6 +47,7 @@ class ObjectServer:
         self.calls: dict[int, int] = {}
         self._writing: dict[tuple[int, bytes], list[Callable[[], None]]] = {}
         self._fencing: dict[tuple[int, bytes], int] = {}
+        self._pages = PageCache()
         self._ceiling_waiters: dict[int, list[Callable[[], None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: dict[int, Operation] = {
@@ -340,7 +342,30 @@ class ObjectServer:
         message = wire.decode_list(call.head)
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
-        connection.reply(call, wire.OK, b"", list_page(device.index, message))
+        page = self._page(device, message)
+        if message.digest_only or message.known == wire.digest_of_page(page):
+            page = wire.without_rows(page)
+        connection.reply(call, wire.OK, b"", page)
+
+    def _page(self, device: Device, message: wire.ListCall) -> bytes:
+        """The page, from the cache while nothing in its range has changed; with its rows if they may go out."""
+        stats = device.stats(message.range_id)
+        version = (stats.digest, stats.top)
+        device_key = device.identity.device.to_bytes(4, "big")
+        wanted = msgspec.structs.replace(message, known=b"")
+        full = msgspec.structs.replace(wanted, digest_only=False)
+        bare = msgspec.structs.replace(wanted, digest_only=True)
+        page = self._pages.get(device_key + wire.encode(full), version)
+        if page is None:
+            page = self._pages.get(device_key + wire.encode(bare), version)
+            if page is not None and not (
+                message.digest_only or message.known == wire.digest_of_page(page)
+            ):
+                page = None
+        if page is None:
+            page = list_page(device.index, wanted)
+            self._pages.put(device_key + wire.encode(wanted), version, page)
+        return page
 
     def _stats(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_stats_call(call.head)
@@ -481,13 +506,7 @@ class ObjectServer:
         if not held:
             connection.reply(call, wire.OK)
             return
-        device.write(
-            records.DROP,
-            b"",
-            b"".join(held),
-            (),
-            lambda error: connection.reply(call, status_of(error)),
-        )
+        device.write_drop(held, lambda error: connection.reply(call, status_of(error)))
 
     # -- the node ------------------------------------------------------------------------------
 

@@ -132,6 +132,7 @@ class ListCall(msgspec.Struct, array_like=True, frozen=True):
 
     `digest_only`: answer with the digest of the page, to confirm another replica's.
     `dead`: tombstones too (to merge replicas that differ); then `delimiter` must be empty.
+    `known`: the digest of a page the caller has; the answer has no rows when it is still the same.
     """
 
     range_id: Id
@@ -144,6 +145,7 @@ class ListCall(msgspec.Struct, array_like=True, frozen=True):
     reverse: bool
     digest_only: bool = False
     dead: bool = False
+    known: bytes = b""
 
 
 S = TypeVar("S")
@@ -358,6 +360,16 @@ def encode_row(name: bytes, ballot: bytes, flags: int, summary: bytes, witness: 
     return b"".join(
         (_ROW_HEADS[len(name)], name, _BALLOT_HEAD, ballot, bytes((flags,)), summary or _NIL)
     )
+
+
+def digest_of_page(page: bytes) -> bytes:
+    """Digest of an encoded page."""
+    return page[-16:]
+
+
+def without_rows(page: bytes) -> bytes:
+    """The same encoded page with its rows left out."""
+    return encode_page([], truncated=page[-19] == 0xC3, digest=digest_of_page(page))
 
 
 def encode_page(encoded_rows: list[bytes], *, truncated: bool, digest: bytes) -> bytes:

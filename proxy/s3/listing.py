@@ -74,8 +74,19 @@ def _owner(call: Call) -> str:
     return f"<Owner>{who}</Owner>"
 
 
-def _contents(page: ObjectPage, form: Form, row: Callable[[str, Summary], str]) -> str:
-    """Keys, then common prefixes, both in order."""
+def _contents(
+    page: ObjectPage, form: Form, row: Callable[[str, Summary], str], *variant: str
+) -> str:
+    """Keys, then common prefixes, both in order; made once for each variant of an unchanged page."""
+    memo = {} if page.memo is None else page.memo
+    key = ("s3", form.encoding, *variant)
+    known: str | None = memo.get(key)
+    if known is None:
+        known = memo[key] = _rendered(page, form, row)
+    return known
+
+
+def _rendered(page: ObjectPage, form: Form, row: Callable[[str, Summary], str]) -> str:
     keys = [row(form.name(name), summary) for name, summary in page.rows if summary is not None]
     prefixes = [
         f"<CommonPrefixes><Prefix>{form.name(name)}</Prefix></CommonPrefixes>"
@@ -124,7 +135,7 @@ async def list_objects(call: Call) -> Response:
             form.optional("Delimiter", delimiter),
             element("IsTruncated", _boolean(page.truncated)),
             form.encoding_element,
-            _contents(page, form, row),
+            _contents(page, form, row, "v1", owner),
         )
     )
 
@@ -162,7 +173,7 @@ async def list_objects_v2(call: Call) -> Response:
             form.optional("Delimiter", query.get("delimiter")),
             element("IsTruncated", _boolean(page.truncated)),
             form.encoding_element,
-            _contents(page, form, row),
+            _contents(page, form, row, "v2", owner),
         )
     )
 
@@ -207,6 +218,6 @@ async def list_object_versions(call: Call) -> Response:
             form.optional("Delimiter", query.get("delimiter")),
             element("IsTruncated", _boolean(page.truncated)),
             form.encoding_element,
-            _contents(page, form, row),
+            _contents(page, form, row, "versions", owner),
         )
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -30,6 +30,8 @@ STATS_TIMEOUT_S = 1.0
 MERGE_WAIT_S = 0.5
 MERGE_ROWS = 1000  # rows fetched at a time while replicas differ
 SETTLE_AT_ONCE = 16
+KEPT_ROWS_MIN = 50  # shorter pages are not worth remembering
+KEPT_ROWS_MAX = 30_000  # of all remembered pages
 
 
 S = TypeVar("S")
@@ -57,10 +59,15 @@ class ListedRow(NamedTuple, Generic[S]):
 
 
 class Listed(NamedTuple, Generic[S]):
-    """Rows of a page, and whether more follow."""
+    """Rows of a page, and whether more follow. Shared between listings: read only.
+
+    `memo` is for what is made of an agreed page (its rendered forms), so that it is made once.
+    """
 
     rows: Sequence[ListedRow[S] | wire.Row[S]]
     truncated: bool
+    digest: bytes = b""
+    memo: dict[Any, Any] | None = None
 
 
 class Ranges:
@@ -70,6 +77,7 @@ class Ranges:
         self._cluster = cluster
         self._registers = registers
         self._turn = 0
+        self._pages: dict[bytes, Listed[Any]] = {}
 
     # -- listing -------------------------------------------------------------------------------
 
@@ -92,19 +100,37 @@ class Ranges:
             query.limit,
             query.reverse,
         )
-        page = await self._agreed_page(call, summary)
-        if page is not None:
-            return Listed(page.rows, page.truncated)
-        return await _Merge(self, call, summary).run()
+        key = wire.encode(call)
+        known = self._pages.get(key)
+        agreed = await self._agreed_page(call, summary, b"" if known is None else known.digest)
+        if agreed is None:
+            return await _Merge(self, call, summary).run()
+        if known is not None and agreed.digest == known.digest:
+            return cast("Listed[S]", known)
+        listed = Listed(agreed.rows, agreed.truncated, agreed.digest, {})
+        self._keep(key, listed)
+        return listed
 
-    async def _agreed_page(self, call: wire.ListCall, summary: type[S]) -> wire.Page[S] | None:
-        """The page if a majority hold exactly the same, else None."""
+    def _keep(self, key: bytes, listed: Listed[Any]) -> None:
+        """Remember a page: the next listing then asks only whether it is still the same."""
+        self._pages.pop(key, None)
+        if len(listed.rows) < KEPT_ROWS_MIN:
+            return
+        self._pages[key] = listed
+        while sum(len(page.rows) for page in self._pages.values()) > KEPT_ROWS_MAX:
+            del self._pages[next(iter(self._pages))]
+
+    async def _agreed_page(
+        self, call: wire.ListCall, summary: type[S], known: bytes
+    ) -> wire.Page[S] | None:
+        """The page if a majority hold exactly the same, else None; without rows when it is the known one."""
         targets = self._cluster.index_targets(call.range_id)
         count = len(targets)
         needed = propose.majority_of(count)
         self._turn += 1
         first = preferred(targets, needed, self._turn)
-        full, digest = call, msgspec.structs.replace(call, digest_only=True)
+        full = msgspec.structs.replace(call, known=known)
+        digest = msgspec.structs.replace(call, digest_only=True)
         heads = [wire.encode(full if p == first[0] else digest) for p in range(count)]
         replies = await Round(
             targets,

@@ -12,7 +12,7 @@ object (cache-control, content-disposition, content-encoding, content-language, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -165,10 +165,15 @@ class ContainerRow(NamedTuple):
 
 
 class ObjectPage(NamedTuple):
-    """Rows in order; `truncated` when names remain beyond `limit`."""
+    """Rows in order; `truncated` when names remain beyond `limit`. Shared between requests: read only.
+
+    `memo`, if there is one, lives as long as the page stays the same: a dialect may keep there what it
+    makes of the rows.
+    """
 
     rows: list[ObjectRow]
     truncated: bool
+    memo: dict[Any, Any] | None = None
 
 
 class ContainerPage(NamedTuple):

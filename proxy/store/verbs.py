@@ -109,8 +109,12 @@ class ClusterStore:
         async def use(handle: Handle) -> ObjectPage:
             stage = handle.record.stage
             listed = await self._ranges.page(handle.range_id(space), stage, query, Summary)
-            rows = [ObjectRow(row.name, row.summary) for row in listed.rows]
-            return ObjectPage(rows, listed.truncated)
+            memo = {} if listed.memo is None else listed.memo
+            page: ObjectPage | None = memo.get(ObjectPage)
+            if page is None:
+                rows = [ObjectRow(row.name, row.summary) for row in listed.rows]
+                page = memo[ObjectPage] = ObjectPage(rows, listed.truncated, memo)
+            return page
 
         return await self._containers.at_stage(account, container, use)
 

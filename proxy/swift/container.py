@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from core.errors import Conflict, Refused
 from core.http import Response
-from proxy.store.record import ContainerInfo, ListQuery, ObjectRow
+from proxy.store.record import ContainerInfo, ListQuery, ObjectPage
 from proxy.swift import accept, acl, link_listing, listing, metadata, quota
 from proxy.swift.call import Call
 from proxy.swift.errors import HTML, SwiftError
@@ -41,11 +41,23 @@ async def get(call: Call) -> Response:
         headers.append(("Vary", "Accept"))
     if call.method == "HEAD":
         return nothing(headers)
-    entries = listing.object_entries(await _rows(call, query))
-    if content_type == accept.JSON:
-        await link_listing.describe(call, entries)
-    body = listing.render("container", call.container, entries, content_type)
+    body = await _body(call, query, content_type)
     return Response(200, headers, body) if body else nothing(headers)
+
+
+async def _body(call: Call, query: ListQuery, content_type: str) -> bytes:
+    """The listing in one form; made once for as long as the page stays the same."""
+    page = await _page(call, query)
+    memo = {} if page.memo is None else page.memo
+    known: bytes | None = memo.get(("swift", content_type))
+    if known is not None:
+        return known
+    entries = listing.object_entries(page.rows)
+    if content_type == accept.JSON and await link_listing.describe(call, entries):
+        memo = {}  # what links lead to changes without them
+    body = listing.render("container", call.container, entries, content_type)
+    memo["swift", content_type] = body
+    return body
 
 
 def nothing(headers: list[tuple[str, str]]) -> Response:
@@ -53,11 +65,11 @@ def nothing(headers: list[tuple[str, str]]) -> Response:
     return Response(204, [*headers, ("Content-Length", "0")])
 
 
-async def _rows(call: Call, query: ListQuery) -> list[ObjectRow]:
+async def _page(call: Call, query: ListQuery) -> ObjectPage:
     if "path" in call.params:
-        return await list_path(call, call.params["path"], query)
-    page = await call.store.list_objects(call.account, call.container, query)
-    return page.rows
+        rows = await list_path(call, call.params["path"], query)
+        return ObjectPage(rows, truncated=False)
+    return await call.store.list_objects(call.account, call.container, query)
 
 
 def container_headers(call: Call, info: ContainerInfo) -> list[tuple[str, str]]:

@@ -18,12 +18,13 @@ from proxy.swift.symlink import LINK_BYTES, LINK_SLO, location_of
 CONCURRENCY = 16
 
 
-async def describe(call: Call, entries: Sequence[Entry]) -> None:
-    """Fill in the rows of links."""
+async def describe(call: Call, entries: Sequence[Entry]) -> bool:
+    """Fill in the rows of links; whether there were any."""
     links = [entry for entry in entries if type(entry) is LinkEntry]
     for start in range(0, len(links), CONCURRENCY):
         group = links[start : start + CONCURRENCY]
         await asyncio.gather(*(_describe(call, entry) for entry in group))
+    return bool(links)
 
 
 async def _describe(call: Call, entry: LinkEntry) -> None:
