@@ -2,28 +2,35 @@
 
 `choose` is pure. Copying re-appends each record the index still points to (its last copy wins at
 recovery, registers by ballot and blobs by place), and a segment goes only when nothing points to it any
-more. Background work: one segment at a time, at a bounded rate.
+more. Background work: one segment at a time, at a bounded rate. A segment with a record that does not
+verify stays; the others go on. On a disk that is nearly full only what fits is copied, and the segment
+being written is closed early when it is mostly dead.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.errors import Corrupt
+from core.limits import MIB
 from objectd import record as records
 from objectd import rows, wire
-from objectd.device import Device
+from objectd.device import FULL_RESERVE_BYTES, INDEX_ROOM_BYTES, Device
 from objectd.log import Scanned
 
 log = logging.getLogger("ringstack.objectd")
 
 LIVE_RATIO_MAX = 0.6  # a segment with more living bytes than this is not worth the copying
-DEAD_BYTES_MIN = 1024 * 1024
+DEAD_BYTES_MIN = 1 * MIB
+LOW_BYTES = 4 * FULL_RESERVE_BYTES  # with less free space, the segment being written may be closed
 CHECK_S = 30.0
-RATE_BYTES_S = 64 * 1024 * 1024
+RATE_BYTES_S = 64 * MIB
+BATCH_RECORDS = 128  # copied at a time, so that they share their sync
+BATCH_BYTES = 4 * MIB
 
 
 class Candidate(NamedTuple):
@@ -34,13 +41,19 @@ class Candidate(NamedTuple):
     live_bytes: int
 
 
-def choose(candidates: Sequence[Candidate], *, ratio_max: float = LIVE_RATIO_MAX) -> int | None:
-    """The segment that gives back most for its copying, or None when none is worth it."""
+def choose(
+    candidates: Sequence[Candidate],
+    *,
+    ratio_max: float = LIVE_RATIO_MAX,
+    room_bytes: int | None = None,
+) -> int | None:
+    """The segment that gives back most for its copying, or None when none is worth it or fits."""
     worth = [
         candidate
         for candidate in candidates
         if candidate.total_bytes - candidate.live_bytes >= DEAD_BYTES_MIN
         and candidate.live_bytes <= candidate.total_bytes * ratio_max
+        and (room_bytes is None or candidate.live_bytes <= max(0, room_bytes))
     ]
     if not worth:
         return None
@@ -48,33 +61,80 @@ def choose(candidates: Sequence[Candidate], *, ratio_max: float = LIVE_RATIO_MAX
 
 
 def candidates(device: Device) -> list[Candidate]:
-    """Sealed segments of a device."""
+    """Sealed segments of a device, but for those that could not be copied out."""
     return [
-        Candidate(number, device.log.segment_bytes(number), device.segment_live(number))
+        candidate_of(device, number)
         for number in device.log.segments
-        if number != device.log.active
+        if number != device.log.active and number not in device.stuck_segments
     ]
+
+
+def candidate_of(device: Device, number: int) -> Candidate:
+    """A segment as `choose` sees it."""
+    return Candidate(number, device.log.segment_bytes(number), device.segment_live(number))
 
 
 async def compact_once(device: Device, *, ratio_max: float = LIVE_RATIO_MAX) -> int | None:
     """Copy out and remove one segment; returns its number, or None when there was nothing to do."""
-    segment = choose(candidates(device), ratio_max=ratio_max)
-    if segment is None or device.log.failed is not None:
+    if device.log.failed is not None:
         return None
+    free_bytes = device.disk.free_bytes()
+    room_bytes = free_bytes - INDEX_ROOM_BYTES
+    if free_bytes < LOW_BYTES:
+        await _close_dead_segment(device, ratio_max)
+    segment = choose(candidates(device), ratio_max=ratio_max, room_bytes=room_bytes)
+    if segment is None:
+        return None
+    try:
+        await compact_segment(device, segment)
+    except Corrupt as error:
+        log.error("%s: segment %d stays: %s", device.identity.name, segment, error.message)
+        device.stuck_segments.add(segment)
+    return segment
+
+
+async def compact_segment(device: Device, segment: int) -> None:
+    """Copy a sealed segment's living records out and remove it. Raises OSError, Corrupt."""
+    scan = device.log.scan(segment)
     copied = 0
-    for scanned in device.log.scan(segment):
-        if needed(device, scanned):
-            await _copy(device, scanned)
-            copied += scanned.place.length
-            await asyncio.sleep(scanned.place.length / RATE_BYTES_S)
-    left = device.segment_live(segment)
-    if left > 0:
-        log.warning("segment %d still has %d living bytes and stays", segment, left)
-        return None
+    while batch := await device.env.offload(lambda: _next_batch(scan)):
+        wanted = [scanned for scanned in batch if needed(device, scanned)]
+        results = await asyncio.gather(
+            *(_copy(device, scanned) for scanned in wanted), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        size = sum(scanned.place.length for scanned in wanted)
+        copied += size
+        await asyncio.sleep(size / RATE_BYTES_S)
+    if device.segment_live(segment) > 0:
+        raise Corrupt("StillAlive", f"{device.segment_live(segment)} bytes of it are in use")
     device.commit_index()
     device.remove_segment(segment)
+    device.commit_index()
     log.info("segment %d compacted, %d bytes were alive", segment, copied)
-    return segment
+
+
+def _next_batch(scan: Iterator[Scanned]) -> list[Scanned]:
+    batch: list[Scanned] = []
+    size = 0
+    for scanned in itertools.islice(scan, BATCH_RECORDS):
+        batch.append(scanned)
+        size += scanned.place.length
+        if size > BATCH_BYTES:
+            break
+    return batch
+
+
+async def _close_dead_segment(device: Device, ratio_max: float) -> None:
+    """Go on in a new segment when the one being written is mostly dead."""
+    if choose([candidate_of(device, device.log.active)], ratio_max=ratio_max) is None:
+        return
+    device.log.roll()
+    done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
+    device.write_ceiling(device.stored_ceiling_us, done.set_result)
+    await done
 
 
 def needed(device: Device, scanned: Scanned) -> bool:
@@ -91,21 +151,35 @@ def needed(device: Device, scanned: Scanned) -> bool:
         return device.stats(scanned.key).stage <= int.from_bytes(scanned.head, "big")
     if kind == records.CEILING:
         return device.stored_ceiling_us <= int.from_bytes(scanned.head, "big")
-    return False  # a dropped blob that an older segment still has is an orphan, found by the sweep
+    if kind == records.DROP:  # an older segment may still have a copy, which must stay dropped
+        return device.log.segments[0] < (records.drop_limit(scanned.key) or scanned.place).segment
+    return False
 
 
 async def _copy(device: Device, scanned: Scanned) -> None:
-    """Append a record again, byte for byte, and wait until it is durable and indexed."""
+    """Append a record again and wait until it is durable and indexed."""
     place = scanned.place
     raw = await device.log.read(place.segment, place.offset, place.length)
     body = raw[place.length - scanned.header.body_bytes :]
     if not records.body_matches(scanned.header, scanned.head, body):
-        raise Corrupt("BadRecord", f"a record of segment {place.segment} does not verify")
+        raise Corrupt("BadRecord", f"the record at byte {place.offset} does not verify")
+    if scanned.header.kind == records.BLOB and device.dropping(scanned.key[: wire.BLOB_ID_BYTES]):
+        return
     done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
-    device.write_again(scanned, raw, body, done.set_result)
+    if scanned.header.kind == records.DROP:
+        limit = records.drop_limit(scanned.key) or place
+        device.write_drop(ids_of(scanned.head), done.set_result, limit=limit)
+    else:
+        device.write_again(scanned, raw, body, done.set_result)
     error = await done
     if error is not None:
         raise error
+
+
+def ids_of(head: bytes) -> list[bytes]:
+    """Blob ids in the head of a DROP record."""
+    step = wire.BLOB_ID_BYTES
+    return [head[start : start + step] for start in range(0, len(head), step)]
 
 
 async def run_for_ever(devices: Sequence[Device]) -> None:
@@ -116,5 +190,5 @@ async def run_for_ever(devices: Sequence[Device]) -> None:
             try:
                 while await compact_once(device) is not None:
                     pass
-            except (OSError, Corrupt) as error:
+            except OSError as error:
                 log.error("compaction of %s stopped: %s", device.identity.name, error)

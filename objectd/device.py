@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import xxhash
@@ -23,8 +23,8 @@ from objectd import record as records
 from objectd import rows, wire
 from objectd.acceptor import Acceptor
 from objectd.index import Index
-from objectd.log import Log, Place, Scanned
-from objectd.record import BlobHead, RegisterHead
+from objectd.log import Log, Scanned
+from objectd.record import BlobHead, Place, RegisterHead
 from objectd.rows import BlobRow, RegisterRow, StatsRow
 
 log = logging.getLogger("ringstack.objectd")
@@ -76,6 +76,7 @@ class Device:
         self._stored_ceiling_us = 0
         self._recovering = False
         self._broken = False  # the index does not follow the log any more; only a restart helps
+        self._dropping: dict[bytes, int] = {}
         self.stuck_segments: set[int] = set()  # with records that cannot be copied out
         self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
@@ -253,12 +254,13 @@ class Device:
         self._account_segment(scanned.place, 1)
 
     def _apply_drop(self, scanned: Scanned) -> None:
+        limit = records.drop_limit(scanned.key) or scanned.place
         for start in range(0, len(scanned.head), wire.BLOB_ID_BYTES):
             blob = scanned.head[start : start + wire.BLOB_ID_BYTES]
             prefix = rows.BLOB_TABLE + blob
             for key, value in list(self.index.scan(prefix, prefix + b"\xff\xff")):
                 row = rows.unpack_blob(value)
-                if row.place < scanned.place:
+                if row.place < limit:
                     self._account_segment(row.place, -1)
                     self.index.delete(key)
                     self.blob_count -= 1
@@ -449,20 +451,11 @@ class Device:
         def appended(result: Place | OSError) -> None:
             if isinstance(result, OSError):
                 done(result)
-            elif self._dropped_meanwhile(scanned):
-                done(None)
             else:
                 front = body if scanned.header.kind == records.REGISTER else b""
                 done(self._apply_written(scanned._replace(place=result), front))
 
         self.log.append(raw, (), appended)
-
-    def _dropped_meanwhile(self, scanned: Scanned) -> bool:
-        """The blob was dropped while it was being copied; its copy must not bring it back."""
-        if scanned.header.kind != records.BLOB:
-            return False
-        value = self.index.get(rows.BLOB_TABLE + scanned.key)
-        return value is None or rows.unpack_blob(value).place != scanned.place
 
     def write_register(
         self, call: wire.Accept, body: Buffer, done: Callable[[OSError | None], None]
@@ -487,6 +480,31 @@ class Device:
         """Make a blob durable."""
         head = records.encode_head(BlobHead(call.owner, call.total, call.sums, call.policy))
         self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), done)
+
+    def write_drop(
+        self,
+        blobs: Sequence[bytes],
+        done: Callable[[OSError | None], None],
+        *,
+        limit: Place | None = None,
+    ) -> None:
+        """Forget blobs; of each only copies before `limit` (the new record itself by default)."""
+        for blob in blobs:
+            self._dropping[blob] = self._dropping.get(blob, 0) + 1
+
+        def written(error: OSError | None) -> None:
+            for blob in blobs:
+                self._dropping[blob] -= 1
+                if not self._dropping[blob]:
+                    del self._dropping[blob]
+            done(error)
+
+        key = b"" if limit is None else records.encode_drop_limit(limit)
+        self.write(records.DROP, key, b"".join(blobs), (), written)
+
+    def dropping(self, blob: bytes) -> bool:
+        """A drop of this blob is on its way to the log: what is appended now would come after it."""
+        return blob in self._dropping
 
     def write_ceiling(self, ceiling_us: int, done: Callable[[OSError | None], None]) -> None:
         """Make a promise ceiling durable."""

@@ -3,7 +3,8 @@
 Promises: `append`'s callback runs only after the record is on stable storage (one fdatasync for all
 that waited together); a failed write answers every record of its group with the error and leaves
 nothing behind that recovery could take for a record that was acknowledged; records never move, only
-whole sealed segments go. The log is the truth; everything else can be rebuilt from `scan`.
+whole sealed segments go. The log is the truth; everything else can be rebuilt from `scan`. Each group
+begins with a mark, so that recovery can tell the last one, which may be torn, from those that were synced.
 """
 
 from __future__ import annotations
@@ -19,21 +20,14 @@ from core import limits
 from core.env import Buffer, Disk, File
 from core.errors import Corrupt
 from objectd import record as records
-from objectd.record import HEADER_BYTES, RecordHeader
+from objectd.record import HEADER_BYTES, Place, RecordHeader
 
 log = logging.getLogger("ringstack.objectd")
 
 DIRECTORY = "log"
 SCAN_BYTES = 1024 * 1024
 TORN_BYTES_MAX = limits.GROUP_BYTES_MAX + limits.FRAME_BYTES_MAX  # no unacknowledged tail is longer
-
-
-class Place(NamedTuple):
-    """Where a record begins, and its length in bytes."""
-
-    segment: int
-    offset: int
-    length: int
+GROUP_MARK = records.encode_prefix(records.GROUP, b"", b"", 0, 0)
 
 
 Done = Callable[[Place | OSError], None]
@@ -116,11 +110,13 @@ class Log:
         try:
             if offset >= limits.SEGMENT_BYTES or self._roll:
                 file, offset = self._open(self.active + 1), 0
-            await file.append_synced([part for waiting in group for part in waiting.buffers])
+            parts = [part for waiting in group for part in waiting.buffers]
+            await file.append_synced([GROUP_MARK, *parts])
         except OSError as error:
             self._refuse(file, offset, group, error)
             return
         segment = self.active
+        offset += len(GROUP_MARK)
         for waiting in group:
             waiting.done(Place(segment, offset, waiting.length))
             offset += waiting.length
@@ -197,37 +193,48 @@ class Log:
     # -- recovery ------------------------------------------------------------------------------
 
     def recover_tail(self, offset: int = 0) -> None:
-        """Cut what follows the last whole record of the active segment.
+        """Cut the active segment where its last group is torn, and make the rest of it durable.
 
-        Only bytes of the last, unacknowledged group can be torn: the next group is written after the
-        one before it was synced. Bodies are verified too, since a header may be whole and its body not;
-        but what lies before a whole record stays, because it may have been acknowledged and gone bad
-        later. Raises Corrupt when more is unreadable than one group can be, or when bytes are missing.
+        A process that was killed may leave whole records that were never synced: they may not be shown
+        before they are.
+        Only the last, unacknowledged group can be torn: the next one is written after the one before it
+        was synced. Bodies are verified too, since a header may be whole and its body not. What is bad
+        before the last group's mark was whole once and stays. Raises Corrupt when more is unreadable than
+        one group can be, or when bytes are missing.
         """
         file = self._files[self.active]
         if offset > file.size:
             raise Corrupt(
                 "LogBehindIndex", "the log is shorter than its index: is it another disk?"
             )
-        end = met = offset
+        end = offset
+        torn: int | None = None  # where the group met last is
         try:
-            for scanned in self.scan(self.active, offset, verify_bodies=True):
-                met = scanned.place.offset + scanned.place.length
-                if scanned.intact:
-                    end = met
+            for met in self._walk(self.active, offset, verify_bodies=True):
+                if met.header.kind == records.GROUP:
+                    torn = None
+                elif not met.intact and torn is None:
+                    torn = met.place.offset
+                end = met.place.offset + met.place.length
         except Corrupt:
-            if file.size - met > TORN_BYTES_MAX:
+            if file.size - end > TORN_BYTES_MAX:
                 raise
+        end = end if torn is None else torn
         if end < file.size:
             log.info("cutting %d torn bytes off segment %d", file.size - end, self.active)
+        if offset < file.size:
             file.truncate(end)
 
-    def scan(
-        self, segment: int, offset: int = 0, *, verify_bodies: bool = False
-    ) -> Iterator[Scanned]:
-        """Records of a segment in order.
+    def scan(self, segment: int, offset: int = 0) -> Iterator[Scanned]:
+        """Records of a segment in order. Raises Corrupt at a place that is no whole record."""
+        for met in self._walk(segment, offset):
+            if met.header.kind != records.GROUP:
+                yield met
 
-        Raises Corrupt at a place that is no whole record. A blob whose key or head has gone bad is passed
+    def _walk(self, segment: int, offset: int, *, verify_bodies: bool = False) -> Iterator[Scanned]:
+        """Records and marks of groups, in order.
+
+        Raises Corrupt at a place that is neither. A blob whose key or head has gone bad is passed
         over when a record follows right behind it; any other record may hold what must not be forgotten.
         """
         file = self._file(segment)

@@ -29,7 +29,8 @@ REGISTER = 2
 CEILING = 3
 FENCE = 4
 DROP = 5
-KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP})
+GROUP = 6  # begins what is synced together; all before it was synced when it was written
+KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP, GROUP})
 
 
 class RegisterHead(msgspec.Struct, array_like=True, frozen=True):
@@ -69,9 +70,33 @@ class RecordHeader(NamedTuple):
         return HEADER_BYTES + self.key_bytes + self.head_bytes + self.body_bytes
 
 
+class Place(NamedTuple):
+    """Where a record begins in the log, and its length in bytes."""
+
+    segment: int
+    offset: int
+    length: int
+
+
 encode_head = msgspec.msgpack.Encoder().encode
 decode_register_head = msgspec.msgpack.Decoder(RegisterHead).decode
 decode_blob_head = msgspec.msgpack.Decoder(BlobHead).decode
+
+
+_LIMIT = struct.Struct("<IQ")
+
+
+def encode_drop_limit(limit: Place) -> bytes:
+    """Key of a DROP record that was written again later: it concerns only what lay before `limit`."""
+    return _LIMIT.pack(limit.segment, limit.offset)
+
+
+def drop_limit(key: bytes) -> Place | None:
+    """Limit in the key of a DROP record; None when it is the record's own place."""
+    if not key:
+        return None
+    segment, offset = _LIMIT.unpack(key)
+    return Place(segment, offset, 0)
 
 
 def encode_prefix(kind: int, key: bytes, head: bytes, body_bytes: int, wall_us: int) -> bytes:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import xxhash
 
 from core.stamp import ZERO
-from objectd.log import Place
+from objectd.record import Place
 
 REGISTER_TABLE = b"R"
 EXPIRY_TABLE = b"E"

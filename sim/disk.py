@@ -148,8 +148,10 @@ class SimFile:
         return bytes(self._alive()[offset : offset + length])
 
     def truncate(self, length: int) -> None:
-        """Cut."""
+        """Cut and sync."""
         del self._alive()[length:]
+        if not self._disk.platter.skip_sync:
+            self._disk.platter.unsynced.pop(self._path, None)
         self._size = length
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectd import rows
-from objectd.log import Place
+from objectd.record import Place
 from objectd.rows import BlobRow, RegisterRow, StatsRow
 from objectd.wire import NAME_BYTES_MAX
 
