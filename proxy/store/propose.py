@@ -50,17 +50,20 @@ def majority_of(count: int) -> int:
 
 def granted(replies: Mapping[int, Frame]) -> int:
     """Answers that are a yes."""
-    return sum(frame.status == wire.OK for frame in replies.values())
+    count = 0
+    for frame in replies.values():  # on every request's path: a plain loop costs least
+        if frame.status == wire.OK:
+            count += 1
+    return count
 
 
 def fenced(replies: Mapping[int, Frame]) -> Fenced | None:
     """The latest stage that refused us, or None."""
-    stages = [
-        stage_of(wire.decode_refusal(frame.head).ballot)
-        for frame in replies.values()
-        if frame.status == wire.STALE
-    ]
-    return Fenced(max(stages)) if stages else None
+    stage = -1
+    for frame in replies.values():
+        if frame.status == wire.STALE:
+            stage = max(stage, stage_of(wire.decode_refusal(frame.head).ballot))
+    return Fenced(stage) if stage >= 0 else None
 
 
 def blocked(replies: Mapping[int, Frame], count: int) -> Blocked:
@@ -116,12 +119,31 @@ def _carries(frame: Frame, held: wire.Held, want: int) -> bool:
     return len(frame.body) < whole or wire.digest_of(frame.body) == held.digest
 
 
-def read_is_settled(replies: Mapping[int, Frame], count: int, wants: Mapping[int, int]) -> bool:
-    """A read may stop here: a majority hold the same highest record and its body has come."""
-    if granted(replies) < majority_of(count):
-        return False
-    judged = judge_held(replies, count, wants)
-    return isinstance(judged, Seen) and judged.confirmed and judged.complete
+class ReadJudge:
+    """Judges the answers of a read as they come; `last` is the judgement of all of them so far."""
+
+    __slots__ = ("_count", "_judged", "_needed", "_wants", "last")
+
+    def __init__(self, count: int, wants: Mapping[int, int]) -> None:
+        self._count = count
+        self._needed = majority_of(count)
+        self._wants = wants
+        self._judged = 0
+        self.last: Seen | Blocked | Fenced | None = None
+
+    def settled(self, replies: Mapping[int, Frame]) -> bool:
+        """The read may stop: a majority hold the same highest record and its body has come."""
+        if granted(replies) < self._needed:
+            return False
+        judged = self.judge(replies)
+        return isinstance(judged, Seen) and judged.confirmed and judged.complete
+
+    def judge(self, replies: Mapping[int, Frame]) -> Seen | Blocked | Fenced:
+        """The judgement of these answers."""
+        if self.last is None or self._judged != len(replies):
+            self.last = judge_held(replies, self._count, self._wants)
+            self._judged = len(replies)
+        return self.last
 
 
 def committed(replies: Mapping[int, Frame], count: int) -> bool:

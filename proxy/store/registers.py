@@ -140,13 +140,11 @@ class Registers:
             want: wire.encode(wire.Read(register.range_id, register.name, register.stage, want))
             for want in set(wants.values())
         }
+        judge = propose.ReadJudge(count, wants)
         replies = await Round(
-            targets,
-            wire.READ,
-            lambda position: heads[wants[position]],
-            enough=lambda replies: propose.read_is_settled(replies, count, wants),
+            targets, wire.READ, lambda position: heads[wants[position]], enough=judge.settled
         ).run(first=first, hedge_s=HEDGE_S, timeout_s=ROUND_TIMEOUT_S)
-        judged = propose.judge_held(replies, count, wants)
+        judged = judge.judge(replies)
         if isinstance(judged, Fenced):
             raise Stale(judged.stage)
         return judged

@@ -28,8 +28,9 @@ class Round:
         "_future",
         "_loop",
         "_message",
+        "_rest_s",
         "_targets",
-        "_timers",
+        "_timer",
         "_unasked",
         "replies",
     )
@@ -49,7 +50,8 @@ class Round:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self._calls: list[tuple[Target, int]] = []
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._rest_s = 0.0
         self._unasked: list[int] = []
         self.replies: Replies = {}
 
@@ -60,17 +62,19 @@ class Round:
         everyone = range(len(self._targets))
         asked = list(everyone) if first is None else list(first)
         self._unasked = [position for position in everyone if position not in asked]
-        self._timers.append(self._loop.call_later(timeout_s, self._finish))
         if self._unasked:
-            self._timers.append(self._loop.call_later(hedge_s, self._ask_rest))
+            self._rest_s = timeout_s - hedge_s
+            self._timer = self._loop.call_later(hedge_s, self._tick)
+        else:
+            self._timer = self._loop.call_later(timeout_s, self._finish)
         for position in asked:
             self._ask(position)
         try:
             if not self._future.done():
                 await self._future
         finally:
-            for timer in self._timers:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             for target, number in self._calls:
                 target.link.forget(number)
         return self.replies
@@ -84,6 +88,11 @@ class Round:
 
         number = target.link.call(operation, target.device, heads(position), body, reply)
         self._calls.append((target, number))
+
+    def _tick(self) -> None:
+        """The first time to hedge, then to give up: one timer at a time."""
+        self._timer = self._loop.call_later(self._rest_s, self._finish)
+        self._ask_rest()
 
     def _ask_rest(self) -> None:
         unasked, self._unasked = self._unasked, []
@@ -112,8 +121,14 @@ class Round:
 def preferred(targets: Sequence[Target], count: int, turn: int) -> list[int]:
     """Positions to ask first: connected replicas, starting at `turn` so that load spreads."""
     total = len(targets)
-    order = [(turn + step) % total for step in range(total)]
-    up = [position for position in order if targets[position].link.up]
-    if len(up) >= count:
-        return up[:count]
-    return (up + [position for position in order if position not in up])[:count]
+    up: list[int] = []
+    down: list[int] = []
+    for step in range(total):
+        position = (turn + step) % total
+        if targets[position].link.up:
+            up.append(position)
+            if len(up) == count:
+                return up
+        else:
+            down.append(position)
+    return (up + down)[:count]

@@ -71,7 +71,8 @@ def test_a_majority_is_needed_and_the_highest_ballot_counts(round_) -> None:
     assert judged.held.ballot == best
     same = sum(ballot == best for ballot in yes.values())
     assert judged.confirmed == (same * 2 > count)
-    assert propose.read_is_settled(replies, count, wants) == (judged.confirmed and judged.complete)
+    settled = propose.ReadJudge(count, wants).settled(replies)
+    assert settled == (judged.confirmed and judged.complete)
 
 
 @given(rounds())
