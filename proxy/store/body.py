@@ -18,7 +18,7 @@ from proxy.store.blobs import Blobs
 from proxy.store.record import Extent
 from ring.policy import Policy
 
-STRIPES_IN_FLIGHT = 2
+STRIPES_IN_FLIGHT = 3
 WINDOW_BYTES = 1024 * 1024  # what one read asks for at a time
 MD5_OFFLOAD_BYTES = 64 * 1024
 
@@ -63,20 +63,19 @@ class BodyWriter:
 
     async def _stripes(self, body: AsyncIterator[bytes]) -> bytes:
         """Send every whole stripe on its way; return what remains."""
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         have = 0
         async for chunk in body:
-            parts.append(chunk)
-            have += len(chunk)
-            if have < STRIPE_BYTES:
-                continue
-            joined = memoryview(b"".join(parts))
-            while have >= STRIPE_BYTES:
-                await self._put(bytes(joined[:STRIPE_BYTES]))
-                joined = joined[STRIPE_BYTES:]
-                have -= STRIPE_BYTES
-            parts = [bytes(joined)] if have else []
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            rest = memoryview(chunk)
+            while have + len(rest) >= STRIPE_BYTES:
+                cut = STRIPE_BYTES - have
+                parts.append(rest[:cut])
+                await self._put(b"".join(parts))
+                parts, have, rest = [], 0, rest[cut:]
+            if rest:
+                parts.append(rest if len(rest) < len(chunk) else chunk)
+                have += len(rest)
+        return b"".join(parts)
 
     async def _put(self, stripe: bytes) -> None:
         while len(self._writes) >= STRIPES_IN_FLIGHT:
