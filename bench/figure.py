@@ -12,7 +12,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 PUT, GET, HEAD, DELETE = "PUT", "GET", "HEAD", "DELETE"
-LIST = "LIST"
+LIST, LIST_CHANGED = "LIST", "LIST changed"
 PUT_STREAM, GET_STREAM = "PUT stream", "GET stream"
 
 LISTED_NAMES = 10_000
@@ -29,8 +29,8 @@ class Case(NamedTuple):
     @property
     def title(self) -> str:
         """For a table."""
-        if self.operation == LIST:
-            return f"LIST {self.size:,} names"
+        if self.operation in {LIST, LIST_CHANGED}:
+            return f"{self.operation} {self.size:,} names"
         return f"{self.operation} {size_text(self.size)}"
 
     @property

@@ -23,6 +23,7 @@ from bench.figure import (
     HEAD,
     KIB,
     LIST,
+    LIST_CHANGED,
     LISTED_NAMES,
     MIB,
     PUT,
@@ -124,6 +125,7 @@ class ObjectBench:
                 t: ListingWork(t, f"{c}-list", LISTED_NAMES) for t, c in self._containers.items()
             }
             cases = [Case(LIST, LISTED_NAMES, connections) for connections in LIST_CONNECTIONS]
+            cases.append(Case(LIST_CHANGED, LISTED_NAMES, 1))
             figures += await self._cases(cases, listings)
         return figures
 

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from bench.figure import MIB, Ceilings, Figure
 from bench.mixed import MixedReport
-from bench.target import PEER
 from bench.verdict import Share, Verdict, by_case, shares, verdicts
 
 Rows = list[list[str]]
@@ -31,16 +30,17 @@ class Report(NamedTuple):
     ceilings: Ceilings
     memory: dict[str, int]
     setting: dict[str, Any]
+    peer: str = ""
 
     @property
     def ours(self) -> list[str]:
         """Our targets, in order."""
-        return [name for name in self.memory if name != PEER]
+        return [name for name in self.memory if name != self.peer]
 
     @property
     def verdicts(self) -> list[Verdict]:
         """Floors beside the peer; empty without one."""
-        return verdicts(by_case(self.figures), self.ours, PEER)
+        return verdicts(by_case(self.figures), self.ours, self.peer)
 
     @property
     def shares(self) -> list[Share]:
@@ -60,6 +60,7 @@ class Report(NamedTuple):
         """Plain data."""
         return {
             "setting": self.setting,
+            "peer": self.peer,
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
             "of_ceilings": [share.to_json() for share in self.shares],
             "ceilings": {name: round(value, 1) for name, value in self.ceilings._asdict().items()},
@@ -87,7 +88,7 @@ def show(report: Report) -> None:
         print("The data lies in memory here: choose a directory on a disk with --scratch.\n")
     if report.verdicts:
         heads = ["ratio", "through", "ours", "theirs", "ratio", "floor", ""]
-        show_table("Beside OpenStack Swift, in this run", heads, verdict_rows(report.verdicts))
+        show_table(f"Beside {report.peer}, in this run", heads, verdict_rows(report.verdicts))
     if report.shares:
         heads = ["part of what the machine could do", "through", "ours", "at most", "part"]
         show_table("Beside the machine's ceilings", heads, share_rows(report.shares))
@@ -155,9 +156,7 @@ def share_rows(found: Sequence[Share]) -> Rows:
 def figure_heads(report: Report, target: str) -> list[str]:
     """Columns of a target's table."""
     heads = ["case", "at once", "/s", "p50 ms", "p99 ms", "CPU ms"]
-    return heads + (
-        ["to Swift", "CPU to Swift"] if PEER in report.memory and target != PEER else []
-    )
+    return heads + (["to peer", "CPU to peer"] if report.peer not in {"", target} else [])
 
 
 def figure_rows(report: Report, target: str) -> Rows:
@@ -176,8 +175,8 @@ def figure_rows(report: Report, target: str) -> Rows:
             number_text(figure.p99_ms),
             number_text(figure.cpu_ms),
         ]
-        peer = figures.get((PEER, figure.case))
-        if peer is not None and target != PEER:
+        peer = figures.get((report.peer, figure.case))
+        if peer is not None and target != report.peer:
             row.append(f"{figure.rate / peer.rate:.1f}" if peer.rate else "")
             row.append(f"{peer.cpu_ms / figure.cpu_ms:.1f}" if figure.cpu_ms else "")
         rows.append(row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cli.env import variables
 from core.installation import Installation
 
 S3, SWIFT = "s3", "swift"
-PEER = "openstack swift"
+PEER_SWIFT, PEER_S3 = "OpenStack Swift", "peer s3"
 
 FillListing = Callable[[str, int], None]
 
@@ -97,13 +97,26 @@ def targets_of(
 def target_of_peer(peer: SwiftPeer) -> Target:
     """The started peer."""
     return Target(
-        PEER,
+        PEER_SWIFT,
         SwiftClient(peer.auth_url, peer.user, peer.key),
         peer.pids,
         name_mark=b'"name":',
         disposable=True,
         fill_listing=lambda container, count: peer.fill_listing(container, count, size_bytes=1),
     )
+
+
+def target_of_endpoint(endpoint: str, pids: list[int], variables: Mapping[str, str]) -> Target:
+    """Any S3 service, with PEER_ACCESS_KEY_ID, PEER_SECRET_ACCESS_KEY and PEER_REGION.
+
+    Without the processes it runs in, its CPU time and memory stay 0. Raises Failed.
+    """
+    try:
+        access_key, secret = variables["PEER_ACCESS_KEY_ID"], variables["PEER_SECRET_ACCESS_KEY"]
+    except KeyError as error:
+        raise Failed("NoCredentials", f"set {error} for the peer") from None
+    client = S3Client(endpoint, access_key, secret, variables.get("PEER_REGION", "us-east-1"))
+    return Target(PEER_S3, client, pids, name_mark=b"<Key>")
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a round of each kind of case does on one target, and how its answers are checked.
 
 Small objects: PUT writes new names, GET and HEAD choose among what was written, DELETE removes it in
-the order of writing and ends early when nothing is left. A listing is read page by page to its end.
+the order of writing and ends early when nothing is left. A listing is read page by page to its end;
+"changed" ones each follow a PUT, so that none can be answered from what the last one left behind.
 A stream is one object that is written or read once in a round.
 """
 
@@ -15,7 +16,17 @@ from typing import Protocol
 
 from bench import load
 from bench.connection import Answer, Failed
-from bench.figure import DELETE, GET, HEAD, MIB, PUT, PUT_STREAM, STREAM_BYTES, Case
+from bench.figure import (
+    DELETE,
+    GET,
+    HEAD,
+    LIST_CHANGED,
+    MIB,
+    PUT,
+    PUT_STREAM,
+    STREAM_BYTES,
+    Case,
+)
 from bench.load import Tally
 from bench.target import Target
 
@@ -155,9 +166,29 @@ class ListingWork:
 
     async def round(self, case: Case, seconds: float) -> Tally:
         """One round."""
+        if case.operation == LIST_CHANGED:
+            return await self._changed(seconds)
         return await load.run(
             self._list, _check_listed, repeat(0), connections=case.connections, seconds=seconds
         )
+
+    async def _changed(self, seconds: float) -> Tally:
+        """PUT and LIST in turns; the time is that of the listings, the CPU time that of both."""
+        total = Tally()
+        deadline = time.perf_counter() + seconds
+        while True:
+            change = await load.run(
+                self._put,
+                _check_stored,
+                iter((len(total.done) % len(self._names),)),
+                connections=1,
+                seconds=0,
+            )
+            listing = await load.run(self._list, _check_listed, repeat(0), connections=1, seconds=0)
+            total.errors.update(change.errors)
+            total.add(listing)
+            if time.perf_counter() >= deadline or change.errors or listing.errors:
+                return total
 
     async def _put(self, number: int) -> Answer:
         return await self._client.put(self._container, self._names[number], LISTED_BODY)

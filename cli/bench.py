@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,9 @@ from core.installation import Installation
 if TYPE_CHECKING:
     from bench.object import Announce, Plan
     from bench.report import Report
+    from bench.target import Target
+
+    Peer = Callable[[Path], AbstractContextManager[list[Target]]]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,6 +85,8 @@ def listed(name: str) -> Callable[[F], F]:
     help="A Python that has Swift; implies --peer-swift.",
 )
 @click.option("--peer-install", is_flag=True, help=f"Install Swift in {PEER_DIRECTORY}.")
+@click.option("--peer-s3", metavar="URL", help="Measure this S3 service beside it.")
+@click.option("--peer-pid", type=int, multiple=True, help="A process of that service, for its CPU.")
 @json_option
 def object_(
     *,
@@ -95,6 +101,8 @@ def object_(
     peer_swift: bool,
     peer_python: Path | None,
     peer_install: bool,
+    peer_s3: str | None,
+    peer_pid: tuple[int, ...],
     as_json: bool,
 ) -> None:
     """Objects, listings and streams through both APIs."""
@@ -104,9 +112,11 @@ def object_(
     if data is not None and own:
         raise click.UsageError("--data and --own exclude each other")
     plan = Plan(seconds, rounds, operations, sizes)
-    peer = None
+    peer: Peer = no_peer
     if peer_swift or peer_python or peer_install:
-        peer = peer_interpreter(peer_python, install=peer_install)
+        peer = swift_peer(peer_interpreter(peer_python, install=peer_install))
+    elif peer_s3:
+        peer = s3_peer(peer_s3, peer_pid)
     with progress(quiet=as_json) as announce:
         report = measure(data, api, plan, announce=announce, scratch=scratch, peer=peer)
     if as_json:
@@ -123,7 +133,7 @@ def measure(
     *,
     announce: Announce,
     scratch: Path | None,
-    peer: Path | None,
+    peer: Peer,
 ) -> Report:
     """Start what is wanted, run every case, stop it again."""
     import uvloop
@@ -138,19 +148,47 @@ def measure(
         announce("starting a cloud")
         installation = stack.enter_context(cloud(data, root))
         targets = target.targets_of(installation, apis, disposable=data is None)
-        more: dict[str, Any] = {}
-        if peer is not None:
-            from bench.peer_swift import SwiftPeer
-
-            announce("starting OpenStack Swift")
-            swift = stack.enter_context(SwiftPeer(peer, root / "swift"))
-            targets.append(target.target_of_peer(swift))
-            more = {"peer_memcache": swift.memcache_kind}
+        announce("starting the peer")
+        theirs = stack.enter_context(peer(root))
+        targets += theirs
         figures = uvloop.run(ObjectBench(targets, plan, announce).run())
         memory = {each.name: each.memory_bytes() for each in targets}
         place = ceilings.file_system_of(installation.data)
-        facts = report.setting(plan.seconds, plan.rounds, file_system=place, **more)
-    return report.Report(figures, bounds, memory, facts)
+        facts = report.setting(plan.seconds, plan.rounds, file_system=place)
+        names = [each.name for each in theirs]
+    return report.Report(figures, bounds, memory, facts, peer="".join(names))
+
+
+@contextmanager
+def no_peer(_root: Path) -> Iterator[list[Target]]:
+    """Nobody to compare with."""
+    yield []
+
+
+def swift_peer(python: Path) -> Peer:
+    """OpenStack Swift, started below a directory."""
+
+    @contextmanager
+    def started(root: Path) -> Iterator[list[Target]]:
+        from bench.peer_swift import SwiftPeer
+        from bench.target import target_of_peer
+
+        with SwiftPeer(python, root / "swift") as peer:
+            yield [target_of_peer(peer)]
+
+    return started
+
+
+def s3_peer(url: str, pids: tuple[int, ...]) -> Peer:
+    """A service that runs already."""
+
+    @contextmanager
+    def running(_root: Path) -> Iterator[list[Target]]:
+        from bench.target import target_of_endpoint
+
+        yield [target_of_endpoint(url, list(pids), os.environ)]
+
+    return running
 
 
 @contextmanager

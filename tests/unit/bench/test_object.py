@@ -5,7 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from bench.connection import Failed
 from bench.object import OPERATIONS, SIZES
+from bench.target import target_of_endpoint
 from cli.bench import CHOICES, bench
 from cli.main import main
 
@@ -40,7 +42,7 @@ def test_both_apis_are_measured_on_a_cloud_of_its_own(tmp_path):
     result = CliRunner().invoke(main, [*arguments, "--scratch", str(tmp_path)])
     assert result.exit_code == 0, result.output
     report = json.loads(result.output)
-    assert len(report["figures"]) == 2 * (4 * 3 * 2 + 2 + 2)
+    assert len(report["figures"]) == 2 * (4 * 3 * 2 + 2 + 3)
     assert report["errors"] == {}
     for figure in report["figures"]:
         assert figure["operations"] > 0
@@ -54,3 +56,9 @@ def test_the_command_offers_what_the_benchmark_can_do():
     """The lists are written twice, so that `--help` needs no heavy imports."""
     assert CHOICES["operations"] == OPERATIONS
     assert CHOICES["sizes"] == tuple(SIZES)
+
+
+def test_a_peer_without_credentials_is_refused():
+    """With the name of what is missing."""
+    with pytest.raises(Failed, match="PEER_SECRET_ACCESS_KEY"):
+        target_of_endpoint("http://127.0.0.1:1", [], {"PEER_ACCESS_KEY_ID": "a"})

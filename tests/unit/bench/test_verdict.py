@@ -9,7 +9,7 @@ from bench.report import Report, number_text, show
 from bench.verdict import LISTING, RATE_FLOORS, SMALL_PUT, STREAM_IN, by_case, shares, verdicts
 
 CEILINGS = Ceilings(30_000, 900, 8000, 600, 1800, 50_000, 30_000)
-OURS, PEER = "ringstack s3", "openstack swift"
+OURS, PEER = "ringstack s3", "OpenStack Swift"
 
 
 def figure(target, case, operations, *, cpu=1.0, errors=None):
@@ -62,7 +62,7 @@ def report(errors=None):
         figure(OURS, SMALL_PUT, 3000, cpu=2.0, errors=errors),
         figure(PEER, SMALL_PUT, 100, cpu=1.0),
     ]
-    return Report(figures, CEILINGS, {OURS: 2**28, PEER: 2**29}, {"rounds": 2})
+    return Report(figures, CEILINGS, {OURS: 2**28, PEER: 2**29}, {"rounds": 2}, PEER)
 
 
 def test_the_report_is_plain_data(capsys):
