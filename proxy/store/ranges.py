@@ -9,9 +9,10 @@ acknowledged before the listing began is shown and one deleted before is not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -231,30 +232,55 @@ class Ranges:
         return Totals(count, size)
 
 
+class Replicas(Protocol[S]):
+    """What a merge asks of the replicas."""
+
+    async def pages_to_merge(
+        self, call: wire.ListCall, summary: type[S]
+    ) -> tuple[Mapping[int, wire.Page[S]], int]:
+        """The same page from a majority at least, and how many replicas are one."""
+        ...
+
+    async def settle(
+        self, call: wire.ListCall, row: wire.Row[S], summary: type[S]
+    ) -> ListedRow[S] | None:
+        """The confirmed state of a row; None when it is not there."""
+        ...
+
+
 class _Merge(Generic[S]):
     """A page made of replicas that differ: merge, settle, then apply delimiter and limit here."""
 
-    def __init__(self, ranges: Ranges, call: wire.ListCall, summary: type[S]) -> None:
+    def __init__(
+        self,
+        ranges: Replicas[S],
+        call: wire.ListCall,
+        summary: type[S],
+        *,
+        rows_at_once: int = MERGE_ROWS,
+    ) -> None:
         self._ranges = ranges
         self._call = call
         self._summary = summary
+        self._rows_at_once = rows_at_once
         self._rows: list[ListedRow[S]] = []
         self._jump: bytes | None = None
 
     async def run(self) -> Listed[S]:
         """The page."""
-        async for rows in self.chunks():
-            self._jump = self._take(rows)
-            if len(self._rows) > self._call.limit:
-                return Listed(self._rows[: self._call.limit], truncated=True)
+        async with contextlib.aclosing(self.chunks()) as chunks:
+            async for rows in chunks:
+                self._jump = self._take(rows)
+                if len(self._rows) > self._call.limit:
+                    return Listed(self._rows[: self._call.limit], truncated=True)
         return Listed(self._rows, truncated=False)
 
-    async def chunks(self) -> AsyncIterator[list[ListedRow[S]]]:
+    async def chunks(self) -> AsyncGenerator[list[ListedRow[S]], None]:
         """Settled live rows, a chunk at a time, to the end of the range or where `_jump` leads."""
         marker = self._call.marker
         while True:
             chunk = msgspec.structs.replace(
-                self._call, delimiter=b"", marker=marker, limit=MERGE_ROWS, dead=True
+                self._call, delimiter=b"", marker=marker, limit=self._rows_at_once, dead=True
             )
             pages, needed = await self._ranges.pages_to_merge(chunk, self._summary)
             merged, ended = self._merge(pages)
