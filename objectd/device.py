@@ -489,11 +489,12 @@ class Device:
         limit: Place | None = None,
     ) -> None:
         """Forget blobs; of each only copies before `limit` (the new record itself by default)."""
-        for blob in blobs:
+        tracked = blobs if limit is None else ()
+        for blob in tracked:
             self._dropping[blob] = self._dropping.get(blob, 0) + 1
 
         def written(error: OSError | None) -> None:
-            for blob in blobs:
+            for blob in tracked:
                 self._dropping[blob] -= 1
                 if not self._dropping[blob]:
                     del self._dropping[blob]

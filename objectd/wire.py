@@ -61,8 +61,11 @@ Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]  # ids, ballot
 Name = Annotated[bytes, msgspec.Meta(max_length=NAME_BYTES_MAX)]
 Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 Short = Annotated[int, msgspec.Meta(ge=0, le=SUMMARY_BYTES_MAX)]
-Stage = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+After = Annotated[
+    bytes, msgspec.Meta(max_length=17)
+]  # an id, and perhaps a fragment; empty = start
 
 
 class Prepare(msgspec.Struct, array_like=True, frozen=True):
@@ -116,7 +119,7 @@ class Read(msgspec.Struct, array_like=True, frozen=True):
 
     range_id: Id
     name: Name
-    stage: Stage
+    stage: Word
     want: Byte
 
 
@@ -124,7 +127,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     """Refuse everything below `stage` in this range from now on, durably."""
 
     range_id: Id
-    stage: Stage
+    stage: Word
 
 
 class ListCall(msgspec.Struct, array_like=True, frozen=True):
@@ -136,7 +139,7 @@ class ListCall(msgspec.Struct, array_like=True, frozen=True):
     """
 
     range_id: Id
-    stage: Stage
+    stage: Word
     prefix: bytes
     delimiter: bytes
     marker: bytes
@@ -207,8 +210,8 @@ class ExpiredRow(msgspec.Struct, array_like=True, frozen=True):
 class RangesCall(msgspec.Struct, array_like=True, frozen=True):
     """Ranges that a device knows, in the order of their ids, after one of them."""
 
-    after: bytes
-    limit: int
+    after: After
+    limit: Count
 
 
 class RangeRow(msgspec.Struct, array_like=True, frozen=True):
@@ -222,8 +225,8 @@ class RangeRow(msgspec.Struct, array_like=True, frozen=True):
 class BlobsCall(msgspec.Struct, array_like=True, frozen=True):
     """Blobs that a device holds, in the order of (id, fragment), after one of them."""
 
-    after: bytes
-    limit: int
+    after: After
+    limit: Count
 
 
 class BlobRow(msgspec.Struct, array_like=True, frozen=True):
@@ -238,7 +241,7 @@ class BlobRow(msgspec.Struct, array_like=True, frozen=True):
 class HaveCall(msgspec.Struct, array_like=True, frozen=True):
     """Which of these (blob, fragment) pairs does the device hold?"""
 
-    pieces: list[tuple[bytes, int]]
+    pieces: list[tuple[Id, Byte]]
 
 
 class PutBlob(msgspec.Struct, array_like=True, frozen=True):
@@ -251,9 +254,9 @@ class PutBlob(msgspec.Struct, array_like=True, frozen=True):
     blob: Id
     fragment: Byte
     owner: bytes
-    total: Count
+    total: Word
     sums: bytes
-    policy: int = 0
+    policy: Short = 0
 
 
 class GetBlob(msgspec.Struct, array_like=True, frozen=True):

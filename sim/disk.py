@@ -27,6 +27,7 @@ class Platter:
         self.files: dict[str, bytearray] = {}
         self.unsynced: dict[str, int] = {}  # path -> offset from which bytes are not synced
         self.skip_sync = False  # a mutant: fdatasync that does nothing
+        self.write_errno = 0  # what every append fails with, once it has written a part
 
     def used_bytes(self) -> int:
         """Bytes in all files."""
@@ -117,6 +118,9 @@ class SimFile:
         platter = self._disk.platter
         blob = b"".join(bytes(buffer) for buffer in buffers)
         data = self._alive()
+        if platter.write_errno:
+            data.extend(blob[: len(blob) // 2])
+            raise OSError(platter.write_errno, "the device fails")
         if len(blob) > self._disk.free_bytes():
             raise OSError(errno.ENOSPC, "no space left on device")
         del data[self._size :]
