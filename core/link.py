@@ -180,6 +180,11 @@ class FrameProtocol(asyncio.BufferedProtocol):
             and self.transport.get_write_buffer_size() > CLOGGED_BYTES
         )
 
+    @property
+    def congested(self) -> bool:
+        """The send buffer is above its limit."""
+        return self._writable is not None
+
     async def writable(self) -> None:
         """Wait until the send buffer is below its limit."""
         while self._writable is not None:
@@ -471,6 +476,11 @@ class Link:
     def forget(self, number: int) -> None:
         """Drop interest in a call; a late reply is ignored."""
         self._pending.pop(number, None)
+
+    @property
+    def congested(self) -> bool:
+        """The peer has not taken what was sent before; a large send would have to wait."""
+        return self._connection is not None and self._connection.congested
 
     async def writable(self) -> None:
         """Wait until large sends may go on."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from core.errors import PreconditionFailed, RingstackError, Unavailable
+from core.errors import PreconditionFailed, RingstackError, Stale, Unavailable
 from objectd import wire
 from proxy.store import envelope, names
 from proxy.store.cluster import Cluster, Target
@@ -49,11 +49,16 @@ async def expire_device(cluster: Cluster, store: ClusterStore, target: Target) -
         return 0
     deleted = 0
     for row in wire.decode_expired(frame.body):
-        deleted += await _expire(store, row, now_s * 1_000_000)
+        try:
+            deleted += await _expire(store, row, row.stage, now_s * 1_000_000)
+        except (
+            Stale
+        ) as stale:  # the device has missed a fence: the row is at a later stage elsewhere
+            deleted += await _expire(store, row, stale.stage, now_s * 1_000_000)
     return deleted
 
 
-async def _expire(store: ClusterStore, row: wire.ExpiredRow, now_us: int) -> bool:
+async def _expire(store: ClusterStore, row: wire.ExpiredRow, stage: int, now_us: int) -> bool:
     def bury(current: Stored) -> NewRecord | None:
         if not current.exists:
             return None
@@ -61,7 +66,7 @@ async def _expire(store: ClusterStore, row: wire.ExpiredRow, now_us: int) -> boo
             raise PreconditionFailed("NotExpired", "a newer version does not expire yet")
         return NewRecord(envelope.NIL)
 
-    register = Register(row.range_id, row.name, row.stage)
+    register = Register(row.range_id, row.name, stage)
     try:
         outcome = await store.registers.mutate(register, bury)
     except PreconditionFailed:

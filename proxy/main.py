@@ -28,6 +28,7 @@ from proxy.swift.front import SwiftFront
 from ring.store import RingStore
 
 CONNECT_S = 10.0
+FLUSH_S = 2.0  # how long a stop may wait until retired blobs are dropped
 
 
 def credentials_of(secrets: Secrets) -> RootCredentials:
@@ -69,6 +70,7 @@ async def serve(data: Path, number: int) -> None:
     for task in tasks:
         task.cancel()
     await server.stop()
+    await store.reaper.flush(FLUSH_S)
     access.flush()
     cluster.close()
 

@@ -1,13 +1,16 @@
 """Blobs on the ring: quorum writes with hand-off, hedged and verified reads.
 
 A blob is written once under a fresh random id. A read asks one copy, then the next when it fails, is
-missing, does not verify, or takes long; bytes that do not match their checksums never leave here.
+missing, does not verify, or takes long; bytes that do not match their checksums never leave here. Devices
+that kept us waiting lately are asked last, and are not sent what they would only leave in our memory.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -20,13 +23,16 @@ from proxy.store.cluster import Cluster, Target
 from proxy.store.erasure import codec_of
 from proxy.store.quorum import BlobWrite, Send, pieces_needed
 from proxy.store.record import Extent
+from proxy.store.slowness import Slowness
 from ring.policy import Policy
 
 SLOW_S = 1.0  # a write that takes longer is also sent to a hand-off
 WRITE_TIMEOUT_S = 15.0
 HEDGE_S = 0.15  # a read that takes longer asks another copy too
 READ_TIMEOUT_S = 15.0
+READ_WINDOW_BYTES = 1024 * 1024  # what one read of a replicated blob asks for at a time
 OFFLOAD_BYTES = 256 * 1024
+DROP_IDS_MAX = 10_000  # in one call
 DROP_EVERYWHERE_MAX = 16  # in small clusters a drop goes to every device, hand-offs included
 
 
@@ -36,7 +42,7 @@ class Blobs:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._env: Env = cluster.env
-        self._turn = 0
+        self._slowness = Slowness()
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -56,7 +62,7 @@ class Blobs:
             self._cluster.blob_handoffs(blob, policy),
             pieces_needed(policy),
         )
-        await _WriteShell(writing, pieces).run()
+        await _WriteShell(writing, pieces, self._slowness).run()
         return Extent(blob, policy.id, len(stripe), 0, len(stripe))
 
     async def _fragments(
@@ -93,6 +99,20 @@ class Blobs:
 
     def drop(self, blobs: Iterable[tuple[bytes, int]]) -> None:
         """Ask the devices of (blob, policy id) to forget them; best effort, the sweep finds the rest."""
+        for target, head in self._drops(blobs):
+            target.bulk.call(wire.DROP_BLOBS, target.device, head, b"", _ignore)
+
+    async def drop_now(self, blobs: Iterable[tuple[bytes, int]], timeout_s: float) -> None:
+        """The same, waiting until the devices have answered or the time is over."""
+        asking = [
+            target.bulk.ask(wire.DROP_BLOBS, target.device, head)
+            for target, head in self._drops(blobs)
+        ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*asking)
+
+    def _drops(self, blobs: Iterable[tuple[bytes, int]]) -> list[tuple[Target, bytes]]:
         wanted: dict[int, tuple[Target, list[bytes]]] = {}
         everywhere = self._cluster.targets
         for blob, policy_id in blobs:
@@ -102,9 +122,11 @@ class Blobs:
                 targets = self._cluster.blob_targets(blob, policy)
             for target in targets:
                 wanted.setdefault(target.device, (target, []))[1].append(blob)
-        for target, ids in wanted.values():
-            head = wire.encode(wire.DropBlobs(ids))
-            target.bulk.call(wire.DROP_BLOBS, target.device, head, b"", _ignore)
+        return [
+            (target, wire.encode(wire.DropBlobs(ids[start : start + DROP_IDS_MAX])))
+            for target, ids in wanted.values()
+            for start in range(0, len(ids), DROP_IDS_MAX)
+        ]
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -123,7 +145,7 @@ class Blobs:
         self, policy: Policy, blob: bytes, start: int, length: int
     ) -> bytes | memoryview:
         head = wire.encode(wire.GetBlob(blob, 0, start, length))
-        frame = await _Hunt(self._candidates(policy, blob), head).run()
+        frame = await _Hunt(self._candidates(policy, blob), head, self._slowness).run()
         answer = wire.decode_blob_bytes(frame.head)
         skip = start - answer.start
         return memoryview(frame.body)[skip : skip + length]
@@ -133,34 +155,55 @@ class Blobs:
         primaries = self._cluster.blob_targets(blob, policy)
         turn = blob[0] % len(primaries)
         order = primaries[turn:] + primaries[:turn]
-        yield from sorted(order, key=lambda target: not target.bulk.up)
+        yield from sorted(order, key=self._reluctance)
         yield from self._cluster.blob_handoffs(blob, policy)
 
+    def _reluctance(self, target: Target) -> tuple[bool, bool]:
+        """Sorts whom to ask: connected first, and of those the ones that answer in time."""
+        now_s = asyncio.get_running_loop().time()
+        return not target.bulk.up, self._slowness.slow(target.device, now_s)
+
+    def window_bytes(self, extent: Extent) -> int:
+        """How much of an extent one read should ask for: a coded stripe is always decoded whole."""
+        if self._cluster.policies[extent.policy].kind == "replicated":
+            return READ_WINDOW_BYTES
+        return extent.length
+
     async def _read_fragments(self, policy: Policy, extent: Extent) -> bytes:
-        """The whole stripe from any k fragments, data fragments first."""
+        """The whole stripe from any k fragments, data fragments first, others when those are slow."""
         primaries = self._cluster.blob_targets(extent.blob, policy)
-        order = sorted(range(policy.width), key=lambda n: (not primaries[n].bulk.up, n))
-        wanted, spare = order[: policy.data], order[policy.data :]
+        numbers = sorted(range(policy.width), key=lambda n: (*self._reluctance(primaries[n]), n))
+        unasked = iter(numbers)
+        asking: dict[asyncio.Task[bytes], int] = {}
         found: dict[int, bytes] = {}
-        error: BaseException | None = None
-        while True:
-            results = await asyncio.gather(
-                *(self._fragment(primaries, extent.blob, number, policy) for number in wanted),
-                return_exceptions=True,
-            )
-            failed = [result for result in results if isinstance(result, BaseException)]
-            found.update(
-                (number, result)
-                for number, result in zip(wanted, results, strict=True)
-                if not isinstance(result, BaseException)
-            )
-            if len(found) >= policy.data:
-                break
-            error = failed[0] if failed else error
-            assert error is not None, "too few fragments were asked for"
-            if not isinstance(error, (Corrupt, Unavailable)) or not spare:
-                raise error
-            wanted, spare = spare[: len(failed)], spare[len(failed) :]
+        failure: BaseException | None = None
+
+        def ask(count: int) -> None:
+            for number in itertools.islice(unasked, count):
+                work = self._fragment(primaries, extent.blob, number, policy)
+                asking[asyncio.get_running_loop().create_task(work)] = number
+
+        ask(policy.data)
+        try:
+            while len(found) < policy.data:
+                if not asking:
+                    assert failure is not None, "too few fragments were asked for"
+                    raise failure
+                await asyncio.wait(asking, timeout=HEDGE_S, return_when=asyncio.FIRST_COMPLETED)
+                ended = [task for task in asking if task.done()]
+                for task in ended:
+                    number, error = asking.pop(task), task.exception()
+                    if error is None:
+                        found[number] = task.result()
+                    elif isinstance(error, (Corrupt, Unavailable)):
+                        failure = error
+                    else:
+                        raise error
+                # one more for each that failed, and one when nothing came in time
+                ask(max(0, policy.data - len(found) - len(asking)) if ended else 1)
+        finally:
+            for task in asking:
+                task.cancel()
         codec = codec_of(policy)
         return await self._env.offload(lambda: codec.decode(found, extent.blob_size))
 
@@ -173,16 +216,22 @@ class Blobs:
             yield primaries[number]
             yield from self._cluster.blob_handoffs(blob, policy)
 
-        frame = await _Hunt(candidates(), head).run()
+        frame = await _Hunt(candidates(), head, self._slowness).run()
         return bytes(frame.body)
 
 
 class _WriteShell:
     """Performs the sends of a `BlobWrite`, and keeps late pieces going after it is done."""
 
-    def __init__(self, writing: BlobWrite[Target], pieces: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        writing: BlobWrite[Target],
+        pieces: list[tuple[bytes, bytes]],
+        slowness: Slowness,
+    ) -> None:
         self._writing = writing
         self._pieces = pieces
+        self._slowness = slowness
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -203,19 +252,7 @@ class _WriteShell:
         task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, send: Send[Target]) -> None:
-        head, body = self._pieces[send.piece]
-        target = send.device
-        asking = asyncio.ensure_future(self._ask(target, head, body))
-        try:
-            status = await asyncio.wait_for(asyncio.shield(asking), SLOW_S)
-        except TimeoutError:
-            other = self._writing.slow(send.piece)
-            if other is not None:
-                self._send(other)
-            try:
-                status = await asyncio.wait_for(asking, WRITE_TIMEOUT_S)
-            except TimeoutError:
-                status = wire.FAILED
+        status = await self._ask(send) if await self._may_send(send) else wire.FAILED
         if status == wire.OK:
             self._writing.stored(send.piece)
         else:
@@ -224,10 +261,47 @@ class _WriteShell:
                 self._send(following)
         self._judge()
 
-    @staticmethod
-    async def _ask(target: Target, head: bytes, body: bytes) -> int:
-        await target.bulk.writable()
-        return (await target.bulk.ask(wire.PUT_BLOB, target.device, head, body)).status
+    async def _may_send(self, send: Send[Target]) -> bool:
+        """Wait for room in the link. False when the piece should go elsewhere.
+
+        While nothing is decided yet, waiting costs no memory that the client's own body does not hold anyway;
+        after that a device that takes nothing must not make us keep piece after piece.
+        """
+        device, bulk = send.device.device, send.device.bulk
+        if not bulk.congested:
+            return True
+        if self._slowness.slow(device, self._loop.time()):
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SLOW_S):
+                await bulk.writable()
+            return True
+        self._slowness.kept_waiting(device, self._loop.time())
+        if self._writing.done:
+            return False
+        self._send_beside(send)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await bulk.writable()
+            return True
+        return False
+
+    def _send_beside(self, send: Send[Target]) -> None:
+        other = self._writing.slow(send.piece)
+        if other is not None:
+            self._send(other)
+
+    async def _ask(self, send: Send[Target]) -> int:
+        head, body = self._pieces[send.piece]
+        device, _, bulk = send.device
+        slow = self._loop.call_later(SLOW_S, self._send_beside, send)
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                return (await bulk.ask(wire.PUT_BLOB, device, head, body)).status
+        except TimeoutError:
+            return wire.FAILED
+        finally:
+            slow.cancel()
 
     def _judge(self) -> None:
         if self._future.done():
@@ -258,9 +332,10 @@ def _no_quorum(*, full: bool) -> Exception:
 class _Hunt:
     """Asks copies one after another, and beside each other when slow, until one verifies."""
 
-    def __init__(self, candidates: Iterator[Target], head: bytes) -> None:
+    def __init__(self, candidates: Iterator[Target], head: bytes, slowness: Slowness) -> None:
         self._candidates = candidates
         self._head = head
+        self._slowness = slowness
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[Frame] = self._loop.create_future()
         self._open = 0
@@ -292,13 +367,22 @@ class _Hunt:
                 self._fail()
             return
         self._open += 1
-        self._timer = self._loop.call_later(HEDGE_S, self._ask_next)
-        reply: Callable[[Frame], None] = self._answered
+        self._timer = self._loop.call_later(HEDGE_S, self._late, target)
+
+        def reply(frame: Frame) -> None:
+            self._answered(target, frame)
+
         number = target.bulk.call(wire.GET_BLOB, target.device, self._head, b"", reply)
         self._calls.append((target, number))
 
-    def _answered(self, frame: Frame) -> None:
+    def _late(self, target: Target) -> None:
+        """Nothing came in time: ask the next beside it."""
+        self._slowness.kept_waiting(target.device, self._loop.time())
+        self._ask_next()
+
+    def _answered(self, target: Target, frame: Frame) -> None:
         self._open -= 1
+        self._slowness.answered(target.device)
         if self._future.done():
             return
         if frame.status == wire.OK and self._verifies(frame):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple
 
 from core.env import Env
@@ -19,7 +19,6 @@ from proxy.store.record import Extent
 from ring.policy import Policy
 
 STRIPES_IN_FLIGHT = 3
-WINDOW_BYTES = 1024 * 1024  # what one read asks for at a time
 MD5_OFFLOAD_BYTES = 64 * 1024
 
 
@@ -100,12 +99,13 @@ async def read_extents(
     blobs: Blobs, manifest: Sequence[Extent], start: int, length: int
 ) -> AsyncIterator[bytes | memoryview]:
     """Bytes [start, start+length) of a body, reading one window ahead of the consumer."""
-    windows = _windows(manifest, start, length)
+    windows = _windows(blobs, manifest, start, length)
     ahead: asyncio.Task[bytes | memoryview] | None = None
     loop = asyncio.get_running_loop()
     try:
         for extent, offset, size in windows:
             following = loop.create_task(_read(blobs, extent, offset, size))
+            following.add_done_callback(_note_failure)
             if ahead is not None:
                 current, ahead = ahead, following
                 yield await current
@@ -118,24 +118,30 @@ async def read_extents(
             ahead.cancel()
 
 
+def _note_failure(reading: asyncio.Task[bytes | memoryview]) -> None:
+    """A window read ahead may fail after the reader has gone; then nobody else asks why."""
+    if not reading.cancelled():
+        reading.exception()
+
+
 async def _read(blobs: Blobs, extent: Extent, offset: int, size: int) -> bytes | memoryview:
     return await blobs.read(extent, offset, size)
 
 
-def _windows(manifest: Sequence[Extent], start: int, length: int) -> list[tuple[Extent, int, int]]:
-    """(extent, offset in it, bytes) covering the range, none longer than WINDOW_BYTES."""
-    result: list[tuple[Extent, int, int]] = []
+def _windows(
+    blobs: Blobs, manifest: Sequence[Extent], start: int, length: int
+) -> Iterator[tuple[Extent, int, int]]:
+    """(extent, offset in it, bytes) covering the range, each one read."""
     position, end = 0, start + length
     for extent in manifest:
         low, high = max(start, position), min(end, position + extent.length)
         while low < high:
-            size = min(high - low, WINDOW_BYTES)
-            result.append((extent, low - position, size))
+            size = min(high - low, blobs.window_bytes(extent))
+            yield extent, low - position, size
             low += size
         position += extent.length
         if position >= end:
-            break
-    return result
+            return
 
 
 def slice_extents(manifest: Sequence[Extent], start: int, length: int) -> list[Extent]:
