@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import struct
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -76,7 +77,8 @@ class Device:
         self._stored_ceiling_us = 0
         self._recovering = False
         self._broken = False  # the index does not follow the log any more; only a restart helps
-        self._dropping: dict[bytes, int] = {}
+        self._dropping: Counter[bytes] = Counter()
+        self._incoming: Counter[bytes] = Counter()
         self.stuck_segments: set[int] = set()  # with records that cannot be copied out
         self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
@@ -479,7 +481,8 @@ class Device:
     ) -> None:
         """Make a blob durable."""
         head = records.encode_head(BlobHead(call.owner, call.total, call.sums, call.policy))
-        self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), done)
+        written = _while_counted(self._incoming, (call.blob,), done)
+        self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), written)
 
     def write_drop(
         self,
@@ -489,23 +492,21 @@ class Device:
         limit: Place | None = None,
     ) -> None:
         """Forget blobs; of each only copies before `limit` (the new record itself by default)."""
-        tracked = blobs if limit is None else ()
-        for blob in tracked:
-            self._dropping[blob] = self._dropping.get(blob, 0) + 1
-
-        def written(error: OSError | None) -> None:
-            for blob in tracked:
-                self._dropping[blob] -= 1
-                if not self._dropping[blob]:
-                    del self._dropping[blob]
-            done(error)
-
+        # a drop that is only written again concerns nothing that is appended now
+        written = _while_counted(self._dropping, blobs, done) if limit is None else done
         key = b"" if limit is None else records.encode_drop_limit(limit)
         self.write(records.DROP, key, b"".join(blobs), (), written)
 
     def dropping(self, blob: bytes) -> bool:
         """A drop of this blob is on its way to the log: what is appended now would come after it."""
         return blob in self._dropping
+
+    def has_any(self, blob: bytes) -> bool:
+        """Some fragment of a blob is held, or on its way to the log."""
+        prefix = rows.BLOB_TABLE + blob
+        return blob in self._incoming or any(
+            True for _ in self.index.scan(prefix, prefix + b"\xff\xff")
+        )
 
     def write_ceiling(self, ceiling_us: int, done: Callable[[OSError | None], None]) -> None:
         """Make a promise ceiling durable."""
@@ -544,3 +545,19 @@ class Device:
         self.commit_index()
         self.index.close(clean=clean and not self._broken)
         self.log.close()
+
+
+def _while_counted(
+    counter: Counter[bytes], blobs: Sequence[bytes], done: Callable[[OSError | None], None]
+) -> Callable[[OSError | None], None]:
+    """Count these blobs until the returned callback runs, which then calls `done`."""
+    counter.update(blobs)
+
+    def written(error: OSError | None) -> None:
+        for blob in blobs:
+            counter[blob] -= 1
+            if not counter[blob]:
+                del counter[blob]
+        done(error)
+
+    return written

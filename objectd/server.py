@@ -493,16 +493,7 @@ class ObjectServer:
 
     def _drop_blobs(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_drop(call.head)
-        held = [
-            blob
-            for blob in message.blobs
-            if any(
-                True
-                for _ in device.index.scan(
-                    rows.BLOB_TABLE + blob, rows.BLOB_TABLE + blob + b"\xff\xff"
-                )
-            )
-        ]
+        held = [blob for blob in message.blobs if device.has_any(blob)]
         if not held:
             connection.reply(call, wire.OK)
             return

@@ -137,7 +137,8 @@ class ProxyNode:
         self.store = ClusterStore(
             self._links, reap_delay_s=5.0, broken=frozenset(self._cluster.broken)
         )
-        asyncio.ensure_future(self._repair_often())  # noqa: RUF006
+        if self._cluster.repairing:
+            asyncio.ensure_future(self._repair_often())  # noqa: RUF006
 
     async def _repair_often(self) -> None:
         while True:
@@ -169,8 +170,10 @@ class SimCluster:
         nodes: int = 4,
         proxies: int = 2,
         broken: frozenset[str] = frozenset(),
+        repairing: bool = True,
     ) -> None:
         self.loop = loop
+        self.repairing = repairing
         self.faults = faults
         self.broken = broken
         self._rng = random.Random(seed)

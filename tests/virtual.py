@@ -40,10 +40,15 @@ def run(
         assert not loop.failures, loop.failures[0]
         return result
     finally:
-        for tasks in list(loop.tasks_of.values()):
-            for task in list(tasks):
-                task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
+        bury(loop)
         asyncio.set_event_loop(None)
+
+
+def bury(loop: SimLoop) -> None:
+    """Cancel what is left, so that nothing outlives its loop."""
+    for tasks in list(loop.tasks_of.values()):
+        for task in list(tasks):
+            task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()

@@ -62,7 +62,11 @@ class Blobs:
             self._cluster.blob_handoffs(blob, policy),
             pieces_needed(policy),
         )
-        await _WriteShell(writing, pieces, self._slowness).run()
+        try:
+            await _WriteShell(writing, pieces, self._slowness).run()
+        except BaseException:
+            self.drop([(blob, policy.id)])  # what was stored of it is of no use to anybody
+            raise
         return Extent(blob, policy.id, len(stripe), 0, len(stripe))
 
     async def _fragments(

@@ -172,6 +172,10 @@ class ClusterStore:
         stored = await writer.write(body)
         try:
             draft = finish(BodyDigest(stored.size, stored.md5))
+        except BaseException:
+            await writer.abandon()
+            raise
+        try:
             make = self._maker(draft, stored)
             return await self._commit(where, make, stored.inline, check)
         except Refused:

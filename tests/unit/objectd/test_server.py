@@ -465,6 +465,20 @@ def test_dropped_blobs_are_gone_with_all_their_fragments() -> None:
     on_node(work)
 
 
+def test_a_drop_behind_a_blob_that_is_being_written_drops_it() -> None:
+    """A write that was given up must not leave its pieces behind."""
+
+    async def work(node: Node) -> None:
+        stored, dropped = await asyncio.gather(
+            node.put_blob(b"b" * 16, b"data"),
+            node.call(wire.DROP_BLOBS, wire.DropBlobs([b"b" * 16])),
+        )
+        assert (stored, dropped.status) == (wire.OK, wire.OK)
+        assert (await node.get_blob(b"b" * 16)).status == wire.ABSENT
+
+    on_node(work)
+
+
 # -- nonsense ------------------------------------------------------------------------------------------
 
 OPERATIONS = [
