@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
+import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ from cli.restart import after_exit
 from core import log as logs
 from core.errors import Conflict
 from core.installation import Installation
+from core.parent import PARENT, go_with_parent
 from core.real import write_durably
 
 log = logging.getLogger("ringstack.supervisor")
@@ -75,7 +77,7 @@ class Daemon:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                env={**os.environ, "RINGSTACK_READY_FD": str(writer)},
+                env={**os.environ, "RINGSTACK_READY_FD": str(writer), PARENT: str(os.getpid())},
                 pass_fds=(writer,),
             )
         os.close(writer)
@@ -113,9 +115,10 @@ class Daemon:
     def trim_log(self) -> None:
         """Keep one old log file beside the current one."""
         path = self._log_path()
-        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-            path.with_suffix(".log.1").write_bytes(path.read_bytes())
-            os.truncate(path, 0)  # the daemon appends, so it goes on at the new end
+        with contextlib.suppress(OSError):  # a full disk: another time
+            if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+                shutil.copyfile(path, path.with_suffix(".log.1"))
+                os.truncate(path, 0)  # the daemon appends, so it goes on at the new end
 
 
 async def read_pipe(fd: int, timeout_s: float) -> bytes:
@@ -190,7 +193,10 @@ class Supervisor:
             await asyncio.sleep(restart.delay_s)
             started = time.monotonic()
             daemon.state.restarts += 1
-            await daemon.start()
+            try:
+                await daemon.start()
+            except OSError:
+                log.exception("%s could not be started", daemon.spec.name)
             self._write_state()
 
     async def _trim_logs(self) -> None:
@@ -201,7 +207,10 @@ class Supervisor:
 
     def _write_state(self) -> None:
         states = [daemon.state for daemon in self.daemons]
-        write_durably(self._installation.state_file, msgspec.json.encode(states))
+        try:
+            write_durably(self._installation.state_file, msgspec.json.encode(states))
+        except OSError as error:  # a full disk: `status` shows older news, and all goes on
+            log.warning("the state of the daemons could not be written: %s", error)
 
 
 def specs_of(installation: Installation) -> list[DaemonSpec]:
@@ -235,11 +244,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="supervisor")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--ready-fd", type=int)
-    parser.add_argument("--with-parent", action="store_true")
+    parser.add_argument("--with-parent", metavar="PID")
     arguments = parser.parse_args()
     logs.setup()
     if arguments.with_parent:
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        go_with_parent(arguments.with_parent)
     installation = Installation(arguments.data)
     lock(installation)
 

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import msgspec
 
 from cli.install import device_paths, install
 from cli.options import data_option
+from cli.supervisor import DaemonState
 from core.errors import Conflict, Unavailable
 from core.installation import DEFAULT_DATA, Config, Installation
 
 START_TIMEOUT_S = 90.0
+LEFTOVER_S = 30.0
 
 
 @click.command()
@@ -46,6 +49,7 @@ def up(
     if installation.supervisor_pid() is not None:
         click.echo(panel(installation, "already running"))
         return
+    wait_for_leftovers(installation)
     if not installation.exists:
         install(
             installation,
@@ -62,6 +66,23 @@ def up(
     click.echo(panel(installation, f"ready in {time.monotonic() - began:.1f} s"))
     if not detach:
         sys.exit(stay(supervisor))
+
+
+def wait_for_leftovers(installation: Installation) -> None:
+    """Daemons of a supervisor that was killed are on their way out: let them finish."""
+    try:
+        states = msgspec.json.decode(installation.state_file.read_bytes(), type=list[DaemonState])
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return
+    deadline = time.monotonic() + LEFTOVER_S
+    for state in states:
+        module = "objectd.main" if state.name.startswith("objectd") else "proxy.main"
+        while installation.process_runs(state.pid, module):
+            if time.monotonic() > deadline:
+                raise Conflict(
+                    "Leftover", f"process {state.pid} of an earlier start does not end: kill it"
+                )
+            time.sleep(0.05)
 
 
 def split(devices: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,7 +127,7 @@ def start(installation: Installation, *, detach: bool) -> subprocess.Popen[bytes
     log_path = installation.logs / "supervisor.log"
     arguments = ["--data", str(installation.data), "--ready-fd", str(writer)]
     if not detach:
-        arguments.append("--with-parent")
+        arguments += ["--with-parent", str(os.getpid())]
     with log_path.open("ab") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.supervisor", *arguments],

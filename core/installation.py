@@ -112,13 +112,16 @@ class Installation:
             pid = int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return pid if process_runs(pid, "cli.supervisor") else None
+        return pid if self.process_runs(pid, "cli.supervisor") else None
 
+    def process_runs(self, pid: int, module: str) -> bool:
+        """A live process of that id runs this module for this data directory.
 
-def process_runs(pid: int, marker: str) -> bool:
-    """A live process of that id whose command line holds the marker."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return marker.encode() in command
+        Ids are used again (after a restart of the machine often for the same kind of process), so the id
+        alone says nothing.
+        """
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return module.encode() in command and str(self.data).encode() in command

@@ -7,6 +7,7 @@ query strings, so no secret can end up in a log.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from typing import Any
@@ -62,5 +63,6 @@ class AccessLog:
         self._scheduled = False
         if self._lines:
             lines, self._lines = self._lines, []
-            sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
-            sys.stderr.buffer.flush()
+            with contextlib.suppress(OSError):  # a full disk loses log lines, and nothing else
+                sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
+                sys.stderr.buffer.flush()

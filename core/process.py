@@ -7,7 +7,6 @@ port, stops cleanly on SIGTERM or SIGINT, and goes when its supervisor goes.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
 import signal
@@ -19,9 +18,9 @@ import uvloop
 from core import log
 from core.http import HttpServer
 from core.metrics import Metrics
+from core.parent import PARENT, go_with_parent
 
 READY_FD = "RINGSTACK_READY_FD"
-PR_SET_PDEATHSIG = 1
 
 
 async def serve_metrics(metrics: Metrics) -> int:
@@ -48,7 +47,7 @@ async def until_told(stop: asyncio.Event) -> None:
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run a daemon: logs, parent watch, event loop."""
     log.setup()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    go_with_parent(os.environ.get(PARENT))
 
     async def body() -> None:
         gc.collect()

@@ -26,8 +26,10 @@ log = logging.getLogger("ringstack.objectd")
 
 DIRECTORY = "log"
 SCAN_BYTES = 1024 * 1024
+SCAN_SPARSE_BYTES = 16 * 1024  # read at a time where records are larger than what a scan looks at
 TORN_BYTES_MAX = limits.GROUP_BYTES_MAX + limits.FRAME_BYTES_MAX  # no unacknowledged tail is longer
 GROUP_MARK = records.encode_prefix(records.GROUP, b"", b"", 0, 0)
+GROUP_MARK_BYTES = len(GROUP_MARK)
 
 
 Done = Callable[[Place | OSError], None]
@@ -117,7 +119,7 @@ class Log:
             self._refuse(file, offset, group, error)
             return
         segment = self.active
-        offset += len(GROUP_MARK)
+        offset += GROUP_MARK_BYTES
         for waiting in group:
             waiting.done(Place(segment, offset, waiting.length))
             offset += waiting.length
@@ -241,10 +243,11 @@ class Log:
         file = self._file(segment)
         window = b""
         window_start = offset
+        read_bytes = SCAN_BYTES
         while offset < file.size:
             relative = offset - window_start
             if len(window) - relative < HEADER_BYTES + 4096:
-                window, window_start, relative = file.read_now(offset, SCAN_BYTES), offset, 0
+                window, window_start, relative = file.read_now(offset, read_bytes), offset, 0
             try:
                 header = records.decode_header(window[relative : relative + HEADER_BYTES])
                 if offset + header.total > file.size:
@@ -262,6 +265,8 @@ class Log:
                 intact = records.body_matches(header, head, body)
             yield Scanned(Place(segment, offset, header.total), header, key, head, intact)
             offset += header.total
+            if header.total > GROUP_MARK_BYTES:
+                read_bytes = SCAN_BYTES if header.total < SCAN_BYTES // 4 else SCAN_SPARSE_BYTES
 
     @staticmethod
     def _after_bad_blob(file: File, segment: int, offset: int, error: Corrupt) -> int:

@@ -30,16 +30,23 @@ from ring.store import RingStore
 log = logging.getLogger("ringstack.objectd")
 
 COMMIT_S = 1.0
+LOCK_WAIT_S = 15.0  # a process that was told to stop may still be writing its last group
+LOCK_TRY_S = 0.05
 
 
-def lock_device(path: Path) -> int:
-    """Take the device's lock for the life of this process. Raises Conflict when another has it."""
+async def lock_device(path: Path, wait_s: float = LOCK_WAIT_S) -> int:
+    """Take the device's lock for the life of this process. Raises Conflict when another keeps it."""
     fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Conflict("DeviceLocked", f"{path} is in use by another process") from None
-    return fd
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError:
+            if asyncio.get_running_loop().time() >= deadline:
+                os.close(fd)
+                raise Conflict("DeviceLocked", f"{path} is in use by another process") from None
+        await asyncio.sleep(LOCK_TRY_S)
 
 
 def check_identity(path: Path, wanted: DeviceIdentity) -> None:
@@ -58,10 +65,10 @@ def check_identity(path: Path, wanted: DeviceIdentity) -> None:
         )
 
 
-def open_device(env: Env, path: Path, identity: DeviceIdentity) -> Device:
+async def open_device(env: Env, path: Path, identity: DeviceIdentity) -> Device:
     """Lock, check and recover one device."""
     make_directory(path)
-    lock_device(path)
+    await lock_device(path)
     check_identity(path, identity)
     device = Device(env, RealDisk(path), LmdbIndex(path / "index"), identity)
     log.info("device %s recovered %d records", identity.name, device.recovered_records)
@@ -95,7 +102,7 @@ async def serve(data: Path, node: int) -> None:
                 epoch.settings.part_power,
                 epoch.settings.seed,
             )
-            devices[known.id] = open_device(env, Path(known.path), identity)
+            devices[known.id] = await open_device(env, Path(known.path), identity)
     server = ObjectServer(env, secrets.cluster_key, devices)
     server.frames.epoch = epoch.number
     await server.frames.listen(installation.socket(node))
