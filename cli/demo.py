@@ -23,7 +23,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from bench.client import Answer, Failed, S3Client, SwiftClient
 from cli.env import variables
-from cli.install import install
+from cli.install import default_proxy_count, install
 from cli.options import data_option
 from cli.status import processes
 from cli.up import check_port_free, panel, start, stay
@@ -78,7 +78,7 @@ def ensure_running(
             listen="127.0.0.1",
             object_port=object_port,
             api_port=5000,
-            proxy_count=min(2, os.cpu_count() or 1),
+            proxy_count=default_proxy_count(),
         )
     check_port_free(installation.config())
     supervisor = start(installation, detach=detach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -19,6 +20,11 @@ DEVICE_COUNT = 4
 DOMAINS = ("localhost", "s3.localhost")
 REGION = "us-east-1"
 CODEC = "isa_l_rs_cauchy"
+
+
+def default_proxy_count() -> int:
+    """One proxy for each two cores: the storage nodes need the other, and requests share wake-ups."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def device_paths(installation: Installation, wanted: tuple[str, ...]) -> list[Path]:

@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -26,12 +27,13 @@ from cli.restart import after_exit
 from core import log as logs
 from core.errors import Conflict
 from core.installation import Installation
-from core.parent import PARENT, go_with_parent
+from core.parent import LISTEN_FD, PARENT, go_with_parent
 from core.real import write_durably
 
 log = logging.getLogger("ringstack.supervisor")
 
 READY_TIMEOUT_S = 60.0
+BACKLOG = 1024
 STOP_TIMEOUT_S = 15.0
 LOG_BYTES_MAX = 32 * 1024 * 1024
 LOG_CHECK_S = 30.0
@@ -43,6 +45,7 @@ class DaemonSpec(NamedTuple):
     name: str
     order: int
     arguments: tuple[str, ...]
+    listens: bool = False
 
 
 class DaemonState(msgspec.Struct):
@@ -64,6 +67,7 @@ class Daemon:
         self._installation = installation
         self._process: asyncio.subprocess.Process | None = None
         self.stopping = False
+        self.listener: socket.socket | None = None
 
     async def start(self) -> bool:
         """Start it and wait until it reports that it serves; False when it did not."""
@@ -77,8 +81,13 @@ class Daemon:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                env={**os.environ, "RINGSTACK_READY_FD": str(writer), PARENT: str(os.getpid())},
-                pass_fds=(writer,),
+                env={
+                    **os.environ,
+                    "RINGSTACK_READY_FD": str(writer),
+                    LISTEN_FD: "" if self.listener is None else str(self.listener.fileno()),
+                    PARENT: str(os.getpid()),
+                },
+                pass_fds=(writer,) if self.listener is None else (writer, self.listener.fileno()),
             )
         os.close(writer)
         self.state.pid = self._process.pid
@@ -145,11 +154,28 @@ class Supervisor:
         self.daemons = [Daemon(spec, installation) for spec in specs]
         self._stop = asyncio.Event()
 
+    def _listen(self) -> socket.socket:
+        """The object port, held here and shared by the proxies.
+
+        A client that connects while a proxy is being restarted waits in the queue and is not refused.
+        """
+        config = self._installation.config()
+        listener = socket.create_server(
+            (config.listen, config.object_port),
+            family=socket.AF_INET6 if ":" in config.listen else socket.AF_INET,
+            backlog=BACKLOG,
+        )
+        for daemon in self.daemons:
+            if daemon.spec.listens:
+                daemon.listener = listener
+        return listener
+
     async def run(self, ready_fd: int | None) -> int:
         """Start everything, keep it running until told to stop. Returns the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
+        listener = self._listen()
         started = await self._start_all()
         self._write_state()
         watchers = [asyncio.create_task(self._watch(daemon)) for daemon in self.daemons]
@@ -162,6 +188,7 @@ class Supervisor:
         for watcher in watchers:
             watcher.cancel()
         await self._stop_all()
+        listener.close()
         self._installation.state_file.unlink(missing_ok=True)
         self._installation.pid_file.unlink(missing_ok=True)
         return 0 if started else 1
@@ -223,7 +250,12 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
         for node in nodes
     ]
     specs += [
-        DaemonSpec(f"proxy-{number}", 1, ("proxy.main", "--data", data, "--number", str(number)))
+        DaemonSpec(
+            f"proxy-{number}",
+            1,
+            ("proxy.main", "--data", data, "--number", str(number)),
+            listens=True,
+        )
         for number in range(config.proxy_count)
     ]
     return specs

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.install import device_paths, install
+from cli.install import default_proxy_count, device_paths, install
 from cli.options import data_option
 from cli.supervisor import DaemonState
 from core.errors import Conflict, Unavailable
@@ -32,7 +32,12 @@ LEFTOVER_S = 30.0
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDR")
 @click.option("--object-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-port", type=click.IntRange(0, 65535), default=5000, show_default=True)
-@click.option("--proxies", type=click.IntRange(1, 64), default=None, help="Proxy processes.")
+@click.option(
+    "--proxies",
+    type=click.IntRange(1, 64),
+    default=None,
+    help="Proxy processes [default: one for each two cores]",
+)
 def up(
     data: Path,
     devices: tuple[str, ...],
@@ -57,7 +62,7 @@ def up(
             listen=listen,
             object_port=object_port or free_port(listen),
             api_port=api_port,
-            proxy_count=proxies or min(2, os.cpu_count() or 1),
+            proxy_count=proxies or default_proxy_count(),
         )
     elif devices:
         check_same_devices(installation, split(devices))

@@ -14,6 +14,7 @@ import asyncio
 import collections
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -513,16 +514,22 @@ class HttpServer:
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
-        """Listen on host:port (0 = any free port) and return the port."""
+    async def listen(
+        self, host: str = "", port: int = 0, *, listener: socket.socket | None = None
+    ) -> int:
+        """Listen on host:port (0 = any free port), or on a socket that listens; returns the port."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: HttpConnection(self), host, port, reuse_port=reuse_port or None, backlog=1024
-        )
+        if listener is None:
+            server = await loop.create_server(self._connection, host, port, backlog=1024)
+        else:
+            server = await loop.create_server(self._connection, sock=listener)
         self._servers.append(server)
         if self._sweeper is None:
             self._sweep()
         return int(server.sockets[0].getsockname()[1])
+
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(self)
 
     def _sweep(self) -> None:
         """Look for idle connections once a second: cheaper than a timer for each request."""

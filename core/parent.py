@@ -12,6 +12,7 @@ import signal
 import sys
 
 PARENT = "RINGSTACK_PARENT"  # environment: process id of the supervisor
+LISTEN_FD = "RINGSTACK_LISTEN_FD"  # the listening socket that proxies share
 PR_SET_PDEATHSIG = 1
 
 

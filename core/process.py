@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -18,7 +19,7 @@ import uvloop
 from core import log
 from core.http import HttpServer
 from core.metrics import Metrics
-from core.parent import PARENT, go_with_parent
+from core.parent import LISTEN_FD, PARENT, go_with_parent
 
 READY_FD = "RINGSTACK_READY_FD"
 
@@ -26,6 +27,12 @@ READY_FD = "RINGSTACK_READY_FD"
 async def serve_metrics(metrics: Metrics) -> int:
     """Listen on a loopback port for scrapes; returns the port."""
     return await HttpServer(metrics.handle).listen("127.0.0.1", 0)
+
+
+def inherited_listener() -> socket.socket | None:
+    """The listening socket that the supervisor shares among the proxies, if there is one."""
+    fd = os.environ.pop(LISTEN_FD, "")
+    return socket.socket(fileno=int(fd)) if fd else None
 
 
 def report_ready(ports: dict[str, int]) -> None:

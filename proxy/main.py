@@ -1,7 +1,7 @@
 """The proxy process: S3 and Swift on one port, over the object cluster.
 
-`python -m proxy.main --data DIR --number N`. Several proxies share the port (SO_REUSEPORT); they keep no
-state that the cluster does not have, so any of them may die at any time.
+`python -m proxy.main --data DIR --number N`. Several proxies share one listening socket, which the supervisor
+holds; they keep no state that the cluster does not have, so any of them may die at any time.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ async def serve(data: Path, number: int) -> None:
     front = make_front(env, store, config, credentials_of(secrets), metrics, access)
     server = HttpServer(front.handle)
     await cluster.wait_up(CONNECT_S)
-    port = await server.listen(config.listen, config.object_port, reuse_port=True)
+    port = await server.listen(
+        config.listen, config.object_port, listener=process.inherited_listener()
+    )
     metrics_port = await process.serve_metrics(metrics)
     tasks = []
     if number == 0:
