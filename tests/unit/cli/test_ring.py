@@ -112,7 +112,8 @@ def supervisor(operator: Operator) -> Iterator[subprocess.Popen[bytes]]:
     """A living process that looks like the supervisor of the operator's cloud."""
     wait = "import sys; sys.stdin.read()"
     process = subprocess.Popen(
-        [sys.executable, "-c", wait, "cli.supervisor"], stdin=subprocess.PIPE
+        [sys.executable, "-c", wait, "cli.supervisor", "--data", str(operator.data)],
+        stdin=subprocess.PIPE,
     )
     pid_file = operator.data / "run" / "supervisor.pid"
     pid_file.parent.mkdir()
