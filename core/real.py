@@ -123,6 +123,8 @@ class Writer:
                 work()
             except OSError as failure:
                 error = failure
+            except Exception as failure:  # the thread must live: somebody waits for every answer
+                error = OSError(errno.EIO, f"{type(failure).__name__}: {failure}")
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 future.get_loop().call_soon_threadsafe(_finish, future, error)
 

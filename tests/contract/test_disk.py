@@ -234,6 +234,20 @@ def test_a_file_closed_during_reads_gives_its_descriptor_back_after_them(tmp_pat
     asyncio.run(work())
 
 
+def test_an_append_that_makes_no_sense_is_answered_too(tmp_path: Path) -> None:
+    """The thread that writes must outlive any mistake: everybody after it waits for it."""
+
+    async def work() -> None:
+        file = RealDisk(tmp_path).open_append("1")
+        with pytest.raises(OSError, match="TypeError"):
+            await file.append_synced(["no bytes"])  # type: ignore[list-item]
+        await file.append_synced([b"bytes"])
+        assert file.read_now(0, 9) == b"bytes"
+        file.close()
+
+    asyncio.run(work())
+
+
 def test_a_power_loss_keeps_what_was_synced() -> None:
     """The simulated disk tears what was not, within what a real one may do."""
     for seed in range(200):
