@@ -4,7 +4,7 @@ One write transaction stays open between commits, so reads see every write witho
 Commits are not synced, because the log is the truth: killing the process loses nothing that was
 committed, but a power loss may tear the file. So an index is trusted only when it was closed cleanly
 (synced, marked) or when the kernel that wrote it still runs (same boot id); otherwise it is removed and
-rebuilt from the log. When a full disk has no room for the mark, the index works and is not trusted later.
+rebuilt from the log, and so is one of another format. When a full disk has no room for the mark, the index works and is not trusted later.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import lmdb
 
 from core.real import make_directory, write_durably
+from objectd.index import FORMAT
 
 MAP_BYTES = 1 << 38  # address space only
 CLEAN = "clean"
@@ -36,7 +37,7 @@ class LmdbIndex:
             shutil.rmtree(path)
         make_directory(path)
         try:
-            write_durably(marker, boot)
+            write_durably(marker, _mark(boot))
         except OSError:
             marker.unlink(missing_ok=True)
         self._env: Any = lmdb.open(
@@ -103,7 +104,7 @@ class LmdbIndex:
         if clean:
             with contextlib.suppress(lmdb.Error, OSError):  # then it is trusted less, not wrong
                 self._env.sync(True)
-                write_durably(self._path / CLEAN, CLEAN.encode())
+                write_durably(self._path / CLEAN, _mark(CLEAN.encode()))
         self._env.close()
 
 
@@ -119,4 +120,8 @@ def _trusted(marker: Path, boot: bytes) -> bool:
         written = marker.read_bytes()
     except OSError:
         return False
-    return written == CLEAN.encode() or (bool(boot) and written == boot)
+    return written == _mark(CLEAN.encode()) or (bool(boot) and written == _mark(boot))
+
+
+def _mark(text: bytes) -> bytes:
+    return b"%s %d" % (text, FORMAT)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from objectd import rows
-from objectd.index import Index
+from objectd.index import FORMAT, Index
 from objectd.lmdbindex import CLEAN, LmdbIndex
 from objectd.memindex import MemoryIndex
 from tests.small_disk import fill, small_disk
@@ -240,6 +240,20 @@ def test_a_commit_without_room_takes_everything_back(tmp_path: Path) -> None:
         reopened = LmdbIndex(disk / "index")
         assert list(reopened.scan(b"", b"\xff")) == sorted(committed.items())
         reopened.close(clean=False)
+
+
+def test_an_index_of_another_format_is_built_again(tmp_path: Path) -> None:
+    """However cleanly it was closed: its rows would be misread."""
+    index = LmdbIndex(tmp_path / "index")
+    index.put(b"k", b"1")
+    index.commit()
+    index.close(clean=True)
+    marker = tmp_path / "index" / CLEAN
+    assert marker.read_bytes() == b"clean %d" % FORMAT
+    marker.write_bytes(b"clean %d" % (FORMAT - 1))
+    index = LmdbIndex(tmp_path / "index")
+    assert index.get(b"k") is None
+    index.close(clean=False)
 
 
 def test_an_index_opens_on_a_full_disk(tmp_path: Path) -> None:
