@@ -26,7 +26,7 @@ from core.stamp import ZERO, clock_of, make_ballot, stage_of
 from objectd import record as records
 from objectd import rows, wire
 from objectd.device import Device
-from objectd.listing import list_page
+from objectd.listing import Pager
 from objectd.pagecache import PageCache
 from objectd.rows import BlobRow, RegisterRow
 
@@ -342,30 +342,49 @@ class ObjectServer:
         message = wire.decode_list(call.head)
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
-        page = self._page(device, message)
-        if message.digest_only or message.known == wire.digest_of_page(page):
-            page = wire.without_rows(page)
-        connection.reply(call, wire.OK, b"", page)
+        page = self._known_page(device, message)
+        if page is not None:
+            _reply_page(connection, call, message, page)
+            return
+        pager = Pager(msgspec.structs.replace(message, known=b""))
+        version = _version(device, message)
+        page = pager.step(device.index)
+        if page is None:
+            self._spawn(self._list_on(device, connection, call, message, pager))
+            return
+        self._pages.put(_page_key(device, message), version, page)
+        _reply_page(connection, call, message, page)
 
-    def _page(self, device: Device, message: wire.ListCall) -> bytes:
-        """The page, from the cache while nothing in its range has changed; with its rows if they may go out."""
-        stats = device.stats(message.range_id)
-        version = (stats.digest, stats.top)
-        device_key = device.identity.device.to_bytes(4, "big")
-        wanted = msgspec.structs.replace(message, known=b"")
-        full = msgspec.structs.replace(wanted, digest_only=False)
-        bare = msgspec.structs.replace(wanted, digest_only=True)
-        page = self._pages.get(device_key + wire.encode(full), version)
-        if page is None:
-            page = self._pages.get(device_key + wire.encode(bare), version)
-            if page is not None and not (
-                message.digest_only or message.known == wire.digest_of_page(page)
-            ):
-                page = None
-        if page is None:
-            page = list_page(device.index, wanted)
-            self._pages.put(device_key + wire.encode(wanted), version, page)
-        return page
+    async def _list_on(
+        self,
+        device: Device,
+        connection: ServerConnection,
+        call: Frame,
+        message: wire.ListCall,
+        pager: Pager,
+    ) -> None:
+        """Go on with a scan through many tombstones, letting others in between."""
+        version = _version(device, message)
+        page = None
+        while page is None:
+            await asyncio.sleep(0)
+            page = pager.step(device.index)
+        if version == _version(device, message):
+            self._pages.put(_page_key(device, message), version, page)
+        _reply_page(connection, call, message, page)
+
+    def _known_page(self, device: Device, message: wire.ListCall) -> bytes | None:
+        """The page from the cache, while nothing in its range has changed; with rows if they may go out."""
+        version = _version(device, message)
+        full = msgspec.structs.replace(message, digest_only=False)
+        page = self._pages.get(_page_key(device, full), version)
+        if page is not None:
+            return page
+        bare = msgspec.structs.replace(message, digest_only=True)
+        page = self._pages.get(_page_key(device, bare), version)
+        if page is None or message.digest_only or message.known == wire.digest_of_page(page):
+            return page
+        return None
 
     def _stats(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_stats_call(call.head)
@@ -522,6 +541,26 @@ class ObjectServer:
 
 
 _HELD_NOTHING = wire.encode(wire.Held())
+
+
+def _version(device: Device, message: wire.ListCall) -> tuple[bytes, bytes]:
+    """What changes with every record of a range."""
+    stats = device.stats(message.range_id)
+    return stats.digest, stats.top
+
+
+def _page_key(device: Device, message: wire.ListCall) -> bytes:
+    wanted = msgspec.structs.replace(message, known=b"")
+    return device.identity.device.to_bytes(4, "big") + wire.encode(wanted)
+
+
+def _reply_page(
+    connection: ServerConnection, call: Frame, message: wire.ListCall, page: bytes
+) -> None:
+    """Send a page; without its rows when the caller wants or has only the digest."""
+    if message.digest_only or message.known == wire.digest_of_page(page):
+        page = wire.without_rows(page)
+    connection.reply(call, wire.OK, b"", page)
 
 
 def held_of(row: RegisterRow) -> bytes:

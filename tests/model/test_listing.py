@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.stamp import make_ballot
 from objectd import rows, wire
-from objectd.listing import list_page
+from objectd.listing import Pager, list_page
 from objectd.memindex import MemoryIndex
 from objectd.record import Place
 from objectd.rows import RegisterRow
@@ -153,6 +153,24 @@ def test_a_page_that_would_grow_too_large_ends_early(
         seen += [row.name for row in page.rows]
     assert seen == [name for name, _ in expected]
     assert page.truncated == truncated
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(names(), st.booleans(), max_size=25), queries(), st.integers(1, 4))
+def test_a_page_made_in_steps_is_the_same_page(
+    held: dict[str, bool], query: ListQuery, skips_max: int
+) -> None:
+    """However often it pauses at tombstones, also at the empty name of an account's own register."""
+    index = MemoryIndex()
+    put(index, "", 1, live=False)
+    for name, live in held.items():
+        put(index, name, 1, live=live)
+    pager = Pager(call_of(query))
+    steps = 0
+    while (page := pager.step(index, skips_max)) is None:
+        steps += 1
+        assert steps <= len(held) + 1
+    assert page == list_page(index, call_of(query))
 
 
 def test_a_damaged_row_never_agrees_with_another_replica() -> None:

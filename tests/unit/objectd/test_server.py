@@ -17,6 +17,7 @@ from core.limits import SUM_BLOCK_BYTES
 from core.stamp import ZERO, stage_of
 from objectd import rows, wire
 from objectd.device import FULL_RESERVE_BYTES
+from objectd.listing import SKIPS_MAX
 from objectd.memindex import MemoryIndex
 from tests.unit.objectd.node import RANGE, Node, ballot, body_parts
 from tests.virtual import World, run
@@ -443,6 +444,34 @@ def test_statistics_are_told_for_ranges_known_and_unknown() -> None:
         assert (ours.count, ours.size_bytes, ours.top) == (1, 38, ballot(8))
         [status] = wire.decode_status((await node.call(wire.STATUS, None)).body)
         assert (status.register_count, status.blob_count, status.writable) == (2, 0, True)
+
+    on_node(work)
+
+
+def test_a_listing_through_many_tombstones_lets_others_in_between() -> None:
+    """It is right all the same, and the node answers other calls meanwhile."""
+    count = 3 * SKIPS_MAX
+
+    async def work(node: Node) -> None:
+        await node.accept(b"z", ballot(5), body_parts(1))
+        [row] = [v for k, v in node.device.index.scan(b"R", b"S")]
+        dead = rows.pack_register(
+            rows.unpack_register(row)._replace(flags=0, summary=b"", summary_bytes=0)
+        )
+        for number in range(count):
+            node.device.index.put(rows.register_key(RANGE, b"gone %d" % number), dead)
+        ended: list[str] = []
+
+        async def note(what: str, call) -> None:
+            assert (await call).status == wire.OK
+            ended.append(what)
+
+        listing = wire.ListCall(RANGE, 0, b"", b"", b"", b"", 10, reverse=False)
+        await asyncio.gather(
+            note("list", node.call(wire.LIST, listing)), note("read", node.read(b"z"))
+        )
+        assert ended == ["read", "list"]
+        assert await node.names() == ["z"]
 
     on_node(work)
 
