@@ -79,6 +79,7 @@ class Device:
         self._broken = False  # the index does not follow the log any more; only a restart helps
         self._dropping: Counter[bytes] = Counter()
         self._incoming: Counter[bytes] = Counter()
+        self.rotten: set[bytes] = set()  # keys of blobs found not to verify; they count as missing
         self.stuck_segments: set[int] = set()  # with records that cannot be copied out
         self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
@@ -232,6 +233,7 @@ class Device:
         )
 
     def _apply_blob(self, scanned: Scanned) -> None:
+        self.rotten.discard(scanned.key)
         key = rows.BLOB_TABLE + scanned.key
         value = self.index.get(key)
         if value is not None:
@@ -500,6 +502,12 @@ class Device:
     def dropping(self, blob: bytes) -> bool:
         """A drop of this blob is on its way to the log: what is appended now would come after it."""
         return blob in self._dropping
+
+    def has_good(self, blob: bytes, fragment: int) -> bool:
+        """A piece is held, and nobody has found it rotten."""
+        return (
+            self.blob(blob, fragment) is not None and blob + bytes((fragment,)) not in self.rotten
+        )
 
     def has_any(self, blob: bytes) -> bool:
         """Some fragment of a blob is held, or on its way to the log."""

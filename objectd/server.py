@@ -438,7 +438,7 @@ class ObjectServer:
 
     def _have(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_have_call(call.head)
-        answer = [device.blob(blob, fragment) is not None for blob, fragment in message.pieces]
+        answer = [device.has_good(blob, fragment) for blob, fragment in message.pieces]
         connection.reply(call, wire.OK, b"", wire.encode(answer))
 
     # -- blobs ---------------------------------------------------------------------------------
@@ -476,8 +476,11 @@ class ObjectServer:
                 if device.blob(message.blob, message.fragment) != row:
                     continue  # compaction moved it meanwhile
                 log.error("a blob cannot be read from %s: %s", device.identity.name, error)
-                status = wire.CORRUPT if isinstance(error, Corrupt) else wire.FAILED
-                connection.reply(call, status)
+                if isinstance(error, Corrupt):  # so that repair brings a good one
+                    device.rotten.add(message.blob + bytes((message.fragment,)))
+                    connection.reply(call, wire.CORRUPT)
+                else:
+                    connection.reply(call, wire.FAILED)
                 return
         head, data = found
         connection.reply(call, wire.OK, wire.encode(head), data)

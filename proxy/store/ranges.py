@@ -176,8 +176,13 @@ class Ranges:
     async def settle(
         self, call: wire.ListCall, row: wire.Row[S], summary: type[S]
     ) -> ListedRow[S] | None:
-        """The confirmed state of a row on which replicas differ; None when it is not there."""
+        """The confirmed state of a row on which replicas differ; None when it is not there.
+
+        Where a replica has lost what it held, the record is written to all of them again.
+        """
         register = Register(call.range_id, row.name.encode(), call.stage)
+        if _damaged(row):
+            await self._registers.renew(register)
         stored = await self._registers.read(register, inline=False)
         if not stored.flags & wire.LIVE:
             return None
@@ -265,6 +270,7 @@ class _Merge(Generic[S]):
         self._rows_at_once = rows_at_once
         self._rows: list[ListedRow[S]] = []
         self._jump: bytes | None = None
+        self._lost: dict[str, wire.Row[S]] = {}
 
     async def run(self) -> Listed[S]:
         """The page."""
@@ -298,6 +304,9 @@ class _Merge(Generic[S]):
         """Rows of all replicas by highest ballot, up to where the shortest truncated page ends."""
         reverse = self._call.reverse
         best: dict[str, wire.Row[S]] = {}
+        self._lost = {
+            row.name: row for page in pages.values() for row in page.rows if _damaged(row)
+        }
         ends = [page.rows[-1].name.encode() for page in pages.values() if page.truncated]
         for page in pages.values():
             for row in page.rows:
@@ -324,11 +333,11 @@ class _Merge(Generic[S]):
         gate = asyncio.Semaphore(SETTLE_AT_ONCE)
 
         async def state(row: wire.Row[S]) -> ListedRow[S] | None:
-            live = bool(row.flags & wire.LIVE)
-            if held[row.name, row.ballot] >= needed and live == (row.summary is not None):
-                return ListedRow(row.name, row.summary) if live else None
+            lost = self._lost.get(row.name)
+            if lost is None and held[row.name, row.ballot] >= needed:
+                return ListedRow(row.name, row.summary) if row.flags & wire.LIVE else None
             async with gate:
-                return await self._ranges.settle(self._call, row, self._summary)
+                return await self._ranges.settle(self._call, lost or row, self._summary)
 
         states = await asyncio.gather(*(state(row) for row in rows))
         return [row for row in states if row is not None]
@@ -362,6 +371,11 @@ class _Merge(Generic[S]):
         if self._call.reverse:
             return common.encode()
         return common.encode() + "\U0010ffff".encode() * 256
+
+
+def _damaged(row: wire.Row[S]) -> bool:
+    """The replica knows that the name is there, and has lost what it is."""
+    return bool(row.flags & wire.LIVE) and row.summary is None
 
 
 def decoded_pages(replies: Mapping[int, Frame], summary: type[S]) -> dict[int, wire.Page[S]]:

@@ -27,6 +27,7 @@ from proxy.store.turnstile import Turnstile
 ROUND_TIMEOUT_S = 3.0
 HEDGE_S = 0.05
 NO_MAJORITY_S = 2.5  # how long to wait for replicas to come back before answering 503
+RECORD_BYTES_MAX = limits.RECORD_META_BYTES_MAX + limits.INLINE_BYTES_MAX
 RETRY_S = (0.002, 0.005, 0.01, 0.02, 0.04)
 
 
@@ -210,6 +211,7 @@ class Registers:
             attempt.request_id = ballot
         child = envelopes.descend(parent, attempt.request_id, new.record)
         body = b"".join((new.summary, envelopes.seal(child), new.inline))
+        _check_size(new, body)
         attempt.sent = True
         blocked = await self._accept(targets, register, ballot, new, body)
         return blocked or Mutated(current, ballot, new)
@@ -325,6 +327,12 @@ def _same(current: Stored) -> NewRecord:
         current.size,
         current.expires_s,
     )
+
+
+def _check_size(new: NewRecord, body: bytes) -> None:
+    """Refuse what no replica could hold. Raises Refused("RecordTooLarge")."""
+    if len(new.summary) > wire.SUMMARY_BYTES_MAX or len(body) > RECORD_BYTES_MAX:
+        raise Refused("RecordTooLarge", "the metadata of this name is too large")
 
 
 def _keep(current: Stored) -> None:

@@ -589,3 +589,25 @@ def test_a_record_that_the_formats_cannot_hold_is_refused(change) -> None:
         assert (await node.call(wire.ACCEPT, GOOD)).status == wire.OK
 
     on_node(work)
+
+
+def test_a_rotten_blob_counts_as_missing_until_it_is_put_again() -> None:
+    """So repair replaces it; the good copy is served from then on."""
+    data = random.Random(1).randbytes(5000)
+
+    async def work(node: Node) -> None:
+        async def held() -> list[bool]:
+            frame = await node.call(wire.HAVE, wire.HaveCall([(b"b" * 16, 0), (b"c" * 16, 0)]))
+            return wire.decode_have(frame.body)
+
+        assert await node.put_blob(b"b" * 16, data) == wire.OK
+        assert await held() == [True, False]
+        node.flip(data[1000:1100])
+        assert await held() == [True, False]
+        assert (await node.get_blob(b"b" * 16)).status == wire.CORRUPT
+        assert await held() == [False, False]
+        assert await node.put_blob(b"b" * 16, data) == wire.OK
+        assert await held() == [True, False]
+        assert bytes((await node.get_blob(b"b" * 16)).body) == data
+
+    on_node(work)
