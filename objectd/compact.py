@@ -18,7 +18,7 @@ from typing import NamedTuple
 from core.errors import Corrupt
 from core.limits import MIB
 from objectd import record as records
-from objectd import rows, wire
+from objectd import wire
 from objectd.device import FULL_RESERVE_BYTES, INDEX_ROOM_BYTES, Device
 from objectd.log import Scanned
 
@@ -145,8 +145,8 @@ def needed(device: Device, scanned: Scanned) -> bool:
         row = device.register(range_id, name)
         return row is not None and row.place == scanned.place
     if kind == records.BLOB:
-        value = device.index.get(rows.BLOB_TABLE + scanned.key)
-        return value is not None and rows.unpack_blob(value).place == scanned.place
+        blob_row = device.blob(scanned.key[:-1], scanned.key[-1])
+        return blob_row is not None and blob_row.place == scanned.place
     if kind == records.FENCE:
         return device.stats(scanned.key).stage <= int.from_bytes(scanned.head, "big")
     if kind == records.CEILING:

@@ -21,7 +21,7 @@ from core import limits
 from core.env import Buffer, Disk, Env
 from core.errors import Bug, Corrupt
 from objectd import record as records
-from objectd import rows, wire
+from objectd import rows, tally, wire
 from objectd.acceptor import Acceptor
 from objectd.index import Index
 from objectd.log import Log, Scanned
@@ -227,23 +227,28 @@ class Device:
                     size += sign * row.size
         self._set_stats(
             range_id,
-            StatsRow(
-                count, size, digest.to_bytes(16, "big"), max(stats.top, new.ballot), stats.stage
+            stats._replace(
+                live_count=count,
+                size_bytes=size,
+                digest=digest.to_bytes(16, "big"),
+                top=max(stats.top, new.ballot),
+                held=stats.held + (old is None),
             ),
         )
 
     def _apply_blob(self, scanned: Scanned) -> None:
         self.rotten.discard(scanned.key)
-        key = rows.BLOB_TABLE + scanned.key
+        partition = self.partition_of(scanned.key[: wire.BLOB_ID_BYTES])
+        key = rows.blob_prefix(partition, scanned.key)
         value = self.index.get(key)
         if value is not None:
             old = rows.unpack_blob(value)
             if old.place == scanned.place:
                 return
             self._account_segment(old.place, -1)
+            tally.count_piece(self.index, partition, scanned.key, old, sign=-1)
         else:
             self.blob_count += 1
-            self._fold_partition(scanned.key)
         header = scanned.header
         head = records.decode_blob_head(scanned.head)
         row = BlobRow(
@@ -255,35 +260,38 @@ class Device:
             head.total,
         )
         self.index.put(key, rows.pack_blob(row))
+        tally.count_piece(self.index, partition, scanned.key, row, sign=1)
         self._account_segment(scanned.place, 1)
 
     def _apply_drop(self, scanned: Scanned) -> None:
         limit = records.drop_limit(scanned.key) or scanned.place
         for start in range(0, len(scanned.head), wire.BLOB_ID_BYTES):
             blob = scanned.head[start : start + wire.BLOB_ID_BYTES]
-            prefix = rows.BLOB_TABLE + blob
+            partition = self.partition_of(blob)
+            prefix = rows.blob_prefix(partition, blob)
             for key, value in list(self.index.scan(prefix, prefix + b"\xff\xff")):
                 row = rows.unpack_blob(value)
                 if row.place < limit:
                     self._account_segment(row.place, -1)
                     self.index.delete(key)
                     self.blob_count -= 1
-                    self._fold_partition(key[1:])
+                    tally.count_piece(
+                        self.index, partition, key[rows.PARTITIONED_BYTES :], row, sign=-1
+                    )
 
     def _apply_fence(self, scanned: Scanned) -> None:
         stats = self.stats(scanned.key)
         stage = int.from_bytes(scanned.head, "big")
         self._set_stats(scanned.key, stats._replace(stage=max(stats.stage, stage)))
 
-    def _fold_partition(self, blob_fragment: bytes) -> None:
-        key = rows.partition_key(self.partition_of(blob_fragment[: wire.BLOB_ID_BYTES]))
-        digest = self.index.get(key) or bytes(16)
-        self.index.put(key, rows.fold(digest, rows.register_digest(blob_fragment, b"")))
-
     def partition_of(self, placement_key: bytes) -> int:
         """Ring partition of a blob id or range id."""
         value: int = xxhash.xxh3_64_intdigest(placement_key, self.identity.seed)
         return value >> (64 - self.identity.part_power)
+
+    def blob_key(self, blob: bytes, fragment: int) -> bytes:
+        """Key of a piece in this device's index."""
+        return rows.blob_key(self.partition_of(blob), blob, fragment)
 
     def _account_segment(self, place: Place, sign: int) -> None:
         live = self._segment_live.get(place.segment, 0) + sign * place.length
@@ -301,24 +309,30 @@ class Device:
         """Statistics and stage of a range."""
         row = self._stats.get(range_id)
         if row is None:
-            value = self.index.get(rows.stats_key(range_id))
-            row = StatsRow() if value is None else rows.unpack_stats(value)
-            self._stats[range_id] = row
+            row = self._stats[range_id] = self._stored_stats(range_id)
         return row
+
+    def _stored_stats(self, range_id: bytes) -> StatsRow:
+        value = self.index.get(rows.stats_key(self.partition_of(range_id), range_id))
+        return StatsRow() if value is None else rows.unpack_stats(value)
 
     def ranges(self) -> list[bytes]:
         """Ids of the ranges this device knows."""
         self.flush_stats()
-        return [key[1:] for key, _ in self.index.scan(b"S", rows.after_table(b"S"))]
+        found = self.index.scan(b"S", rows.after_table(b"S"))
+        return [key[rows.PARTITIONED_BYTES :] for key, _ in found]
 
     def _set_stats(self, range_id: bytes, row: StatsRow) -> None:
         self._stats[range_id] = row
         self._stats_dirty.add(range_id)
 
     def flush_stats(self) -> None:
-        """Write changed statistics to the index, so that a scan of them is complete."""
+        """Write changed statistics to the index, so that a scan of them and their tallies is complete."""
         for range_id in sorted(self._stats_dirty):
-            self.index.put(rows.stats_key(range_id), rows.pack_stats(self._stats[range_id]))
+            partition, new = self.partition_of(range_id), self._stats[range_id]
+            old = self._stored_stats(range_id)
+            self.index.put(rows.stats_key(partition, range_id), rows.pack_stats(new))
+            tally.count_range(self.index, partition, range_id, old=old, new=new)
         self._stats_dirty.clear()
 
     def segment_live(self, number: int) -> int:
@@ -511,7 +525,7 @@ class Device:
 
     def has_any(self, blob: bytes) -> bool:
         """Some fragment of a blob is held, or on its way to the log."""
-        prefix = rows.BLOB_TABLE + blob
+        prefix = rows.blob_prefix(self.partition_of(blob), blob)
         return blob in self._incoming or any(
             True for _ in self.index.scan(prefix, prefix + b"\xff\xff")
         )
@@ -529,7 +543,7 @@ class Device:
 
     def blob(self, blob: bytes, fragment: int) -> BlobRow | None:
         """Row of a blob, or None."""
-        value = self.index.get(rows.blob_key(blob, fragment))
+        value = self.index.get(self.blob_key(blob, fragment))
         return None if value is None else rows.unpack_blob(value)
 
     def status(self) -> wire.DeviceStatus:

@@ -2,8 +2,9 @@
 
 The first byte of a key is its table:
 R range name -> register row     E expiry range name -> (empty), ordered by time
-B blob fragment -> blob row      S range -> statistics and stage
-P partition -> blob digest       G segment -> living bytes      M name -> device state
+B partition blob fragment -> blob row            S partition range -> statistics and stage
+P policy partition fragment -> tally of pieces   Q partition -> tally of ranges
+G segment -> living bytes                        M name -> device state
 
 LMDB keys end at 511 bytes and names may have 1,024, so a longer name is cut and its hash appended; rows
 whose keys share such a cut are put in order by their full names when they are listed.
@@ -17,17 +18,20 @@ from typing import NamedTuple
 import xxhash
 
 from core.stamp import ZERO
+from objectd import wire
 from objectd.record import Place
 
 REGISTER_TABLE = b"R"
 EXPIRY_TABLE = b"E"
 BLOB_TABLE = b"B"
 STATS_TABLE = b"S"
-PARTITION_TABLE = b"P"
+PIECE_TALLY_TABLE = b"P"
+RANGE_TALLY_TABLE = b"Q"
 SEGMENT_TABLE = b"G"
 META_TABLE = b"M"
 
 NAME_CUT_BYTES = 440  # keeps E keys (1 + 8 + 16 + cut + 1 + 16) below LMDB's 511
+PARTITIONED_BYTES = 5  # table and partition, in keys that begin with them
 CUT_MARK = b"\xff"  # never part of UTF-8, so cut keys sort after every name they begin with
 META_IN_ROW_BYTES_MAX = 2048
 DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot is known
@@ -35,7 +39,8 @@ DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot 
 # ballot, flags, size, expires_s, digest, segment, offset, length, name, summary, meta, inline bytes
 _REGISTER = struct.Struct(">16sBQQ16sIQIHHII")
 _BLOB = struct.Struct(">IQIIIQHI")
-_STATS = struct.Struct(">QQ16s16sI")
+_STATS = struct.Struct(">QQ16s16sQQ")
+_TALLY = struct.Struct(">QQ16s")
 
 
 class RegisterRow(NamedTuple):
@@ -89,6 +94,20 @@ class StatsRow(NamedTuple):
     digest: bytes = bytes(16)
     top: bytes = ZERO
     stage: int = 0
+    held: int = 0  # registers, tombstones included
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is held and nothing was fenced, as of a range never heard of."""
+        return not (self.held or self.stage)
+
+
+class Tally(NamedTuple):
+    """A partition in short: pieces and their bytes, or ranges and their registers; and a digest of them."""
+
+    count: int = 0
+    size: int = 0
+    digest: bytes = bytes(16)
 
 
 def name_key(name: bytes) -> bytes:
@@ -108,14 +127,19 @@ def expiry_key(expires_s: int, range_id: bytes, name: bytes) -> bytes:
     return EXPIRY_TABLE + expires_s.to_bytes(8, "big") + range_id + name_key(name)
 
 
-def blob_key(blob: bytes, fragment: int) -> bytes:
+def blob_prefix(partition: int, blob: bytes) -> bytes:
+    """What the keys of all fragments of a blob begin with."""
+    return BLOB_TABLE + partition.to_bytes(4, "big") + blob
+
+
+def blob_key(partition: int, blob: bytes, fragment: int) -> bytes:
     """Key of a blob or fragment."""
-    return BLOB_TABLE + blob + bytes((fragment,))
+    return blob_prefix(partition, blob) + bytes((fragment,))
 
 
-def stats_key(range_id: bytes) -> bytes:
+def stats_key(partition: int, range_id: bytes) -> bytes:
     """Key of a range's statistics."""
-    return STATS_TABLE + range_id
+    return STATS_TABLE + partition.to_bytes(4, "big") + range_id
 
 
 def after_table(table: bytes) -> bytes:
@@ -128,9 +152,14 @@ def segment_key(number: int) -> bytes:
     return SEGMENT_TABLE + number.to_bytes(4, "big")
 
 
-def partition_key(partition: int) -> bytes:
-    """Key of a partition's blob digest."""
-    return PARTITION_TABLE + partition.to_bytes(4, "big")
+def piece_tally_key(policy: int, partition: int, fragment: int) -> bytes:
+    """Key of the tally of one fragment number in a partition, 0 for replicas."""
+    return PIECE_TALLY_TABLE + wire.piece_partition(policy, partition, fragment)
+
+
+def range_tally_key(partition: int) -> bytes:
+    """Key of the tally of a partition's ranges."""
+    return RANGE_TALLY_TABLE + partition.to_bytes(4, "big")
 
 
 def pack_register(row: RegisterRow) -> bytes:
@@ -247,6 +276,16 @@ def unpack_stats(value: bytes) -> StatsRow:
     return StatsRow(*_STATS.unpack(value))
 
 
+def pack_tally(row: Tally) -> bytes:
+    """Value of a tally."""
+    return _TALLY.pack(*row)
+
+
+def unpack_tally(value: bytes) -> Tally:
+    """The row."""
+    return Tally(*_TALLY.unpack(value))
+
+
 def fold(digest: bytes, *others: bytes) -> bytes:
     """XOR of 16-byte digests: order does not matter, and adding twice removes."""
     total = int.from_bytes(digest, "big")
@@ -258,3 +297,15 @@ def fold(digest: bytes, *others: bytes) -> bytes:
 def register_digest(name: bytes, ballot: bytes) -> bytes:
     """What one register adds to its range's digest."""
     return xxhash.xxh3_128_digest(name + ballot)
+
+
+def piece_digest(blob: bytes) -> bytes:
+    """What a blob adds to the digest of its partition, whichever of its fragments is held."""
+    return xxhash.xxh3_128_digest(blob)
+
+
+def range_digest(range_id: bytes, row: StatsRow) -> bytes:
+    """What a range adds to the digest of its partition; nothing when it is as if it had never been."""
+    if row.empty:
+        return bytes(16)
+    return xxhash.xxh3_128_digest(range_id + row.digest + row.stage.to_bytes(8, "big"))

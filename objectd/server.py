@@ -10,29 +10,25 @@ for, before it is sent.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Callable
 
 import msgspec
 
-from core.checksum import sums_match
 from core.env import Env
 from core.errors import Corrupt
 from core.frame import Frame
-from core.limits import SUM_BLOCK_BYTES
 from core.link import FrameServer, ServerConnection
 from core.stamp import ZERO, clock_of, make_ballot, stage_of
+from objectd import inventory, rows, wire
 from objectd import record as records
-from objectd import rows, wire
+from objectd.blobcalls import BlobCalls, status_of
 from objectd.device import Device
 from objectd.listing import Pager
 from objectd.pagecache import PageCache
-from objectd.rows import BlobRow, RegisterRow
+from objectd.rows import RegisterRow
 
 log = logging.getLogger("ringstack.objectd")
-
-LARGE_READ_BYTES = 256 * 1024  # above this a read never blocks the loop, cached or not
 
 Operation = Callable[[Device, ServerConnection, Frame], None]
 
@@ -58,13 +54,9 @@ class ObjectServer:
             wire.LIST: self._list,
             wire.STATS: self._stats,
             wire.EXPIRED: self._expired,
-            wire.RANGES: self._ranges,
-            wire.BLOBS: self._blobs,
-            wire.HAVE: self._have,
-            wire.PUT_BLOB: self._put_blob,
-            wire.GET_BLOB: self._get_blob,
-            wire.DROP_BLOBS: self._drop_blobs,
             wire.STATUS: self._status,
+            **inventory.OPERATIONS,
+            **BlobCalls(self._spawn).operations,
         }
 
     def handle(self, connection: ServerConnection, call: Frame) -> None:
@@ -413,114 +405,6 @@ class ObjectServer:
             found.append(wire.ExpiredRow(range_id, name, row.ballot, stage))
         connection.reply(call, wire.OK, b"", wire.encode(found))
 
-    def _ranges(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_ranges_call(call.head)
-        device.flush_stats()
-        start = rows.stats_key(message.after) + b"\0"
-        found: list[wire.RangeRow] = []
-        for key, value in device.index.scan(start, rows.after_table(rows.STATS_TABLE)):
-            if len(found) >= message.limit:
-                break
-            row = rows.unpack_stats(value)
-            found.append(wire.RangeRow(key[1:], row.digest, row.stage))
-        connection.reply(call, wire.OK, b"", wire.encode(found))
-
-    def _blobs(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_blobs_call(call.head)
-        start = rows.BLOB_TABLE + message.after + b"\0"
-        found: list[wire.BlobRow] = []
-        for key, value in device.index.scan(start, rows.after_table(rows.BLOB_TABLE)):
-            if len(found) >= message.limit:
-                break
-            row = rows.unpack_blob(value)
-            found.append(wire.BlobRow(key[1:-1], key[-1], row.policy, row.total))
-        connection.reply(call, wire.OK, b"", wire.encode(found))
-
-    def _have(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_have_call(call.head)
-        answer = [device.has_good(blob, fragment) for blob, fragment in message.pieces]
-        connection.reply(call, wire.OK, b"", wire.encode(answer))
-
-    # -- blobs ---------------------------------------------------------------------------------
-
-    def _put_blob(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_put_blob(call.head)
-        if not sums_match(call.body, message.sums):
-            connection.reply(call, wire.CORRUPT)
-            return
-        if not device.room_for(len(call.body)):
-            connection.reply(call, wire.FULL)
-            return
-        device.write_blob(
-            message, call.body, lambda error: connection.reply(call, status_of(error))
-        )
-
-    def _get_blob(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_get_blob(call.head)
-        self._spawn(self._send_blob(device, connection, call, message))
-
-    async def _send_blob(
-        self, device: Device, connection: ServerConnection, call: Frame, message: wire.GetBlob
-    ) -> None:
-        """Read the wanted blocks and their sums, verify, send."""
-        await connection.writable()  # a peer that does not read must not fill our memory
-        while True:
-            row = device.blob(message.blob, message.fragment)
-            if row is None:
-                connection.reply(call, wire.ABSENT)
-                return
-            try:
-                found = await self._read_blob(device, message, row)
-                break
-            except (OSError, Corrupt, msgspec.MsgspecError) as error:
-                if device.blob(message.blob, message.fragment) != row:
-                    continue  # compaction moved it meanwhile
-                log.error("a blob cannot be read from %s: %s", device.identity.name, error)
-                if isinstance(error, Corrupt):  # so that repair brings a good one
-                    device.rotten.add(message.blob + bytes((message.fragment,)))
-                    connection.reply(call, wire.CORRUPT)
-                else:
-                    connection.reply(call, wire.FAILED)
-                return
-        head, data = found
-        connection.reply(call, wire.OK, wire.encode(head), data)
-
-    async def _read_blob(
-        self, device: Device, message: wire.GetBlob, row: BlobRow
-    ) -> tuple[wire.BlobBytes, bytes]:
-        """Whole blocks around the wanted bytes. Raises Corrupt unless they are this blob's own."""
-        first = message.start // SUM_BLOCK_BYTES
-        last = min(row.body_bytes, message.start + message.length)
-        start = first * SUM_BLOCK_BYTES
-        end = min(row.body_bytes, -(-last // SUM_BLOCK_BYTES) * SUM_BLOCK_BYTES)
-        segment, offset, length = row.place
-        body_at = offset + length - row.body_bytes
-        prefix = await self._bytes(device, segment, offset, body_at - offset)
-        data = await self._bytes(device, segment, body_at + start, max(0, end - start))
-        key, head = records.check_prefix(prefix, records.decode_header(prefix))
-        if key != message.blob + bytes((message.fragment,)):
-            raise Corrupt("OtherBlob", "the index points at another blob")
-        blob_head = records.decode_blob_head(head)
-        sums = blob_head.sums[first * 16 : (first + -(-(end - start) // SUM_BLOCK_BYTES)) * 16]
-        if not sums_match(data, sums):
-            raise Corrupt("BadSums", "a blob does not verify")
-        return wire.BlobBytes(start, row.body_bytes, blob_head.total, sums), data
-
-    async def _bytes(self, device: Device, segment: int, offset: int, length: int) -> bytes:
-        if length <= LARGE_READ_BYTES:
-            data = device.log.read_cached(segment, offset, length)
-            if data is not None:
-                return data
-        return await device.log.read(segment, offset, length)
-
-    def _drop_blobs(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_drop(call.head)
-        held = [blob for blob in message.blobs if device.has_any(blob)]
-        if not held:
-            connection.reply(call, wire.OK)
-            return
-        device.write_drop(held, lambda error: connection.reply(call, status_of(error)))
-
     # -- the node ------------------------------------------------------------------------------
 
     def _status(self, device: Device, connection: ServerConnection, call: Frame) -> None:
@@ -593,13 +477,6 @@ def _reply_verified(
     front = row.summary_bytes + row.meta_bytes
     body = data if want == wire.WANT_ALL else data[:front]
     connection.reply(call, wire.OK, held_of(row), body)
-
-
-def status_of(error: OSError | None) -> int:
-    """Reply status of a finished write."""
-    if error is None:
-        return wire.OK
-    return wire.FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else wire.FAILED
 
 
 def _nothing() -> None:

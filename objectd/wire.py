@@ -32,6 +32,8 @@ GET_BLOB = 11
 DROP_BLOBS = 12
 BLOBS = 13
 HAVE = 14
+PARTITIONS = 15
+RANGE_PARTITIONS = 16
 STATUS = 20
 
 # statuses of replies
@@ -208,10 +210,14 @@ class ExpiredRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class RangesCall(msgspec.Struct, array_like=True, frozen=True):
-    """Ranges that a device knows, in the order of their ids, after one of them."""
+    """Ranges that a device knows, in the order of (partition, id), after one of them.
+
+    `partition`: only those of one.
+    """
 
     after: After
     limit: Count
+    partition: Word | None = None
 
 
 class RangeRow(msgspec.Struct, array_like=True, frozen=True):
@@ -223,19 +229,65 @@ class RangeRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class BlobsCall(msgspec.Struct, array_like=True, frozen=True):
-    """Blobs that a device holds, in the order of (id, fragment), after one of them."""
+    """Blobs that a device holds, in the order of (partition, id, fragment), after one of them.
+
+    `partition`, `policy`: only those of one.
+    """
 
     after: After
     limit: Count
+    partition: Word | None = None
+    policy: Short | None = None
 
 
 class BlobRow(msgspec.Struct, array_like=True, frozen=True):
-    """One of them; `total` is the length of its whole stripe."""
+    """One of them; `total` is the length of its whole stripe, `size` that of the piece."""
 
     blob: bytes
     fragment: int
     policy: int
     total: int
+    size: int
+
+
+class PartitionsCall(msgspec.Struct, array_like=True, frozen=True):
+    """What a device holds of each partition, in order, after a row's key (empty = from the start)."""
+
+    after: Annotated[bytes, msgspec.Meta(max_length=7)]
+    limit: Count
+
+
+class PiecesRow(msgspec.Struct, array_like=True, frozen=True):
+    """The pieces of one fragment number (0 for replicas) that a device holds of a partition.
+
+    `digest` folds the blob ids, so it is the same on every device that holds a piece of the same blobs.
+    """
+
+    policy: int
+    partition: int
+    fragment: int
+    pieces: int
+    size_bytes: int
+    digest: bytes
+
+    @property
+    def key(self) -> bytes:
+        """Where the next page goes on."""
+        return piece_partition(self.policy, self.partition, self.fragment)
+
+
+class RangesOfRow(msgspec.Struct, array_like=True, frozen=True):
+    """The index ranges that a device holds of a partition; `digest` folds their ids, digests and stages."""
+
+    partition: int
+    ranges: int
+    registers: int
+    digest: bytes
+
+    @property
+    def key(self) -> bytes:
+        """Where the next page goes on."""
+        return self.partition.to_bytes(4, "big")
 
 
 class HaveCall(msgspec.Struct, array_like=True, frozen=True):
@@ -297,6 +349,11 @@ class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
     writable: bool
 
 
+def piece_partition(policy: int, partition: int, fragment: int) -> bytes:
+    """Policy (2 bytes), partition (4), fragment (1): the order of `PARTITIONS`."""
+    return policy.to_bytes(2, "big") + partition.to_bytes(4, "big") + bytes((fragment,))
+
+
 def digest_of(*parts: bytes | memoryview) -> bytes:
     """xxh3-128 over the parts in order, 16 bytes."""
     if len(parts) == 1:
@@ -324,6 +381,9 @@ decode_ranges_call = msgspec.msgpack.Decoder(RangesCall).decode
 decode_ranges = msgspec.msgpack.Decoder(list[RangeRow]).decode
 decode_blobs_call = msgspec.msgpack.Decoder(BlobsCall).decode
 decode_blobs = msgspec.msgpack.Decoder(list[BlobRow]).decode
+decode_partitions_call = msgspec.msgpack.Decoder(PartitionsCall).decode
+decode_pieces = msgspec.msgpack.Decoder(list[PiecesRow]).decode
+decode_ranges_of = msgspec.msgpack.Decoder(list[RangesOfRow]).decode
 decode_have_call = msgspec.msgpack.Decoder(HaveCall).decode
 decode_have = msgspec.msgpack.Decoder(list[bool]).decode
 decode_put_blob = msgspec.msgpack.Decoder(PutBlob).decode

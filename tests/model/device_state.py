@@ -108,12 +108,13 @@ def state_of(device: Device) -> State:
         blob = rows.unpack_blob(value)
         raw = device.log.read_record(blob.place)
         logged, head = records.check_prefix(raw, records.decode_header(raw))
-        assert logged == key[1:]
+        assert logged == key[rows.PARTITIONED_BYTES :]
+        assert int.from_bytes(key[1:5], "big") == device.partition_of(logged[:16])
         body = raw[blob.place.length - blob.body_bytes :]
         assert records.decode_blob_head(head).sums == block_sums(body)
-        state.blobs[key[1:17], key[17]] = body
+        state.blobs[logged[:16], logged[16]] = body
     for key, value in device.index.scan(rows.STATS_TABLE, b"T"):
-        state.stages[key[1:]] = rows.unpack_stats(value).stage
+        state.stages[key[rows.PARTITIONED_BYTES :]] = rows.unpack_stats(value).stage
     for range_id, stats in device._stats.items():
         state.stages[range_id] = stats.stage
     state.ceiling_us = device.stored_ceiling_us
@@ -133,6 +134,7 @@ def check_derived(device: Device, state: State) -> None:
         assert stats.size_bytes == sum(kept.size for kept in live)
         digests = [rows.register_digest(name, kept.ballot) for name, kept in mine.items()]
         assert stats.digest == rows.fold(bytes(16), *digests)
+        assert stats.held == len(mine)
         assert stats.top == max((kept.ballot for kept in mine.values()), default=ZERO)
     expiries = {key for key, _ in device.index.scan(rows.EXPIRY_TABLE, b"F")}
     assert expiries == {
@@ -140,17 +142,7 @@ def check_derived(device: Device, state: State) -> None:
         for key, kept in state.registers.items()
         if kept.expires_s and kept.flags & wire.LIVE
     }
-    folded: dict[int, bytes] = defaultdict(lambda: bytes(16))
-    for blob, fragment in state.blobs:
-        part = device.partition_of(blob)
-        digest = rows.register_digest(blob + bytes((fragment,)), b"")
-        folded[part] = rows.fold(folded[part], digest)
-    found = {
-        int.from_bytes(key[1:], "big"): value
-        for key, value in device.index.scan(rows.PARTITION_TABLE, b"Q")
-        if value != bytes(16)
-    }
-    assert found == {part: digest for part, digest in folded.items() if digest != bytes(16)}
+    check_tallies(device)
     living: dict[int, int] = defaultdict(int)
     for _, value in device.index.scan(rows.REGISTER_TABLE, b"S"):
         place = rows.unpack_register(value).place
@@ -160,3 +152,25 @@ def check_derived(device: Device, state: State) -> None:
         living[place.segment] += place.length
     for number in device.log.segments:
         assert device.segment_live(number) == living[number], f"segment {number}"
+
+
+def check_tallies(device: Device) -> None:
+    """What the index says of each partition follows from the rows it counts."""
+    pieces: dict[bytes, rows.Tally] = defaultdict(rows.Tally)
+    for key, value in device.index.scan(rows.BLOB_TABLE, b"C"):
+        row, partition = rows.unpack_blob(value), int.from_bytes(key[1:5], "big")
+        where = rows.piece_tally_key(row.policy, partition, key[-1])
+        count, size, digest = pieces[where]
+        folded = rows.fold(digest, rows.piece_digest(key[5:-1]))
+        pieces[where] = rows.Tally(count + 1, size + row.body_bytes, folded)
+    ranges: dict[bytes, rows.Tally] = defaultdict(rows.Tally)
+    for range_id in device.ranges():
+        stats = device.stats(range_id)
+        where = rows.range_tally_key(device.partition_of(range_id))
+        count, size, digest = ranges[where]
+        folded = rows.fold(digest, rows.range_digest(range_id, stats))
+        ranges[where] = rows.Tally(count + (not stats.empty), size + stats.held, folded)
+    for table, counted in ((rows.PIECE_TALLY_TABLE, pieces), (rows.RANGE_TALLY_TABLE, ranges)):
+        found = device.index.scan(table, rows.after_table(table))
+        told = {key: rows.unpack_tally(value) for key, value in found}
+        assert told == {key: tally for key, tally in counted.items() if tally.count}

@@ -11,7 +11,7 @@ from core.checksum import block_sums
 from core.errors import Corrupt
 from core.stamp import make_ballot
 from objectd import record as records
-from objectd import rows, wire
+from objectd import wire
 from objectd.device import Device, DeviceIdentity
 from objectd.memindex import MemoryIndex
 from sim.disk import Platter, SimDisk
@@ -263,8 +263,8 @@ def test_a_misdirected_row_is_noticed_by_the_key() -> None:
     """A row that points at another blob's record must not serve its bytes (see the server's tests)."""
     built = Built([("blob", (b"a" * 16, b"one")), ("blob", (b"b" * 16, b"two"))])
     device = built.recover(bytes(built.platter.files[SEGMENT]))
-    other = device.index.get(rows.blob_key(b"b" * 16, 0))
+    other = device.index.get(device.blob_key(b"b" * 16, 0))
     assert other is not None
-    device.index.put(rows.blob_key(b"a" * 16, 0), other)
+    device.index.put(device.blob_key(b"a" * 16, 0), other)
     with pytest.raises(AssertionError):
         state_of(device)

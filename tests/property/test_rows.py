@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from objectd import rows
 from objectd.record import Place
-from objectd.rows import BlobRow, RegisterRow, StatsRow
+from objectd.rows import BlobRow, RegisterRow, StatsRow, Tally
 from objectd.wire import NAME_BYTES_MAX
 
 sixteen = st.binary(min_size=16, max_size=16)
@@ -54,12 +54,16 @@ def test_a_register_row_is_read_back(row: RegisterRow) -> None:
 
 
 blobs = st.builds(BlobRow, places, u32, u32, u64, policy=u16, total=u32)
-statistics = st.builds(StatsRow, u64, u64, sixteen, sixteen, u32)
+statistics = st.builds(StatsRow, u64, u64, sixteen, sixteen, u64, u64)
+tallies = st.builds(Tally, u64, u64, sixteen)
 
 
-@given(blobs, statistics)
-def test_blob_and_statistics_rows_are_read_back(blob: BlobRow, stats: StatsRow) -> None:
+@given(blobs, statistics, tallies)
+def test_blob_and_statistics_rows_and_tallies_are_read_back(
+    blob: BlobRow, stats: StatsRow, tally: Tally
+) -> None:
     """Round trip."""
+    assert rows.unpack_tally(rows.pack_tally(tally)) == tally
     assert rows.unpack_blob(rows.pack_blob(blob)) == blob
     assert rows.unpack_stats(rows.pack_stats(stats)) == stats
 

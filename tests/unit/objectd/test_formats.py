@@ -12,7 +12,7 @@ from objectd import record as records
 from objectd import rows, wire
 from objectd.log import GROUP_MARK
 from objectd.record import Place
-from objectd.rows import BlobRow, RegisterRow, StatsRow
+from objectd.rows import BlobRow, RegisterRow, StatsRow, Tally
 
 DOCS = Path(__file__).parents[3] / "docs" / "formats"
 BALLOT = bytes.fromhex("00000001" + "0000000000000002" + "00000003")
@@ -40,10 +40,17 @@ def test_the_rows_of_the_index() -> None:
         "00000001" "0000000000000002" "00000003" "00000004" "00000005" "0000000000000006"
         "0007" "00000008"
     )  # fmt: skip
-    stats = StatsRow(1, 2, b"d" * 16, BALLOT, 3)
+    stats = StatsRow(1, 2, b"d" * 16, BALLOT, 3, 4)
     assert rows.pack_stats(stats).hex() == (
-        "0000000000000001" "0000000000000002" + "64" * 16 + BALLOT.hex() + "00000003"
+        "0000000000000001" "0000000000000002" + "64" * 16 + BALLOT.hex()
+        + "0000000000000003" "0000000000000004"
     )  # fmt: skip
+    tally = Tally(1, 2, b"d" * 16)
+    assert rows.pack_tally(tally).hex() == "00000000000000010000000000000002" + "64" * 16
+    assert rows.piece_tally_key(1, 2, 3).hex() == "5000010000000203"
+    assert rows.range_tally_key(2).hex() == "5100000002"
+    assert rows.blob_key(2, b"b" * 16, 3).hex() == "4200000002" + "62" * 16 + "03"
+    assert rows.stats_key(2, b"r" * 16).hex() == "5300000002" + "72" * 16
 
 
 def test_the_header_of_a_frame() -> None:
@@ -81,7 +88,7 @@ def test_the_documents_name_every_operation_kind_and_status() -> None:
         "PUT_BLOB",
         "GET_BLOB",
     ]
-    operations += ["DROP_BLOBS", "BLOBS", "HAVE", "STATUS"]
+    operations += ["DROP_BLOBS", "BLOBS", "HAVE", "STATUS", "PARTITIONS", "RANGE_PARTITIONS"]
     statuses = ["OK", "REFUSED", "STALE", "ABSENT", "FULL", "CORRUPT", "FAILED", "BAD"]
     for name in operations + statuses:
         assert f"| {getattr(wire, name)} | {name} |" in frame
@@ -90,5 +97,5 @@ def test_the_documents_name_every_operation_kind_and_status() -> None:
     for name in ("BLOB", "REGISTER", "CEILING", "FENCE", "DROP", "GROUP"):
         assert f"| {getattr(records, name)} | {name} |" in log
     index = (DOCS / "index.md").read_text()
-    sizes = [int(size) for size in re.findall(r"row \((\d+) bytes", index)]
-    assert sizes == [rows._REGISTER.size, rows._BLOB.size, rows._STATS.size]
+    sizes = [int(size) for size in re.findall(r"(?:row|Tally) \((\d+) bytes", index)]
+    assert sizes == [rows._REGISTER.size, rows._BLOB.size, rows._STATS.size, rows._TALLY.size]

@@ -271,8 +271,8 @@ def test_a_row_that_points_at_another_blob_is_noticed() -> None:
     async def work(node: Node) -> None:
         await node.put_blob(b"a" * 16, b"one")
         await node.put_blob(b"b" * 16, b"two")
-        other = node.device.index.get(rows.blob_key(b"b" * 16, 0))
-        node.device.index.put(rows.blob_key(b"a" * 16, 0), other)
+        other = node.device.index.get(node.device.blob_key(b"b" * 16, 0))
+        node.device.index.put(node.device.blob_key(b"a" * 16, 0), other)
         assert (await node.get_blob(b"a" * 16)).status == wire.CORRUPT
 
     on_node(work)
