@@ -135,7 +135,8 @@ def _fields(device_id: int, zone: int, node: int) -> dict[str, Any]:
         "name": f"d{device_id}",
         "region": 1,
         "zone": zone + 1,
-        "node": f"tcp:10.{zone}.0.{node + 1}:6200",
+        "node": f"n{zone}-{node}",
+        "address": f"tcp:10.{zone}.0.{node + 1}:6200",
         "path": f"/srv/d{device_id}",
         "weight": 100.0,
     }

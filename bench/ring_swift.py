@@ -49,7 +49,7 @@ def _result(builder: Any, started: float) -> dict[str, float]:
 
 
 def _device(fields: dict[str, Any]) -> dict[str, Any]:
-    _, host, port = fields["node"].split(":")
+    _, host, port = fields["address"].split(":")
     return {
         "id": fields["id"],
         "region": fields["region"],

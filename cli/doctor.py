@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import click
 
+from cli.install import local_devices
 from cli.options import data_option
 from cli.status import processes
 from core.errors import RingstackError
@@ -20,6 +21,7 @@ from core.installation import Installation
 from core.link import Link
 from core.real import RealEnv
 from objectd import wire
+from ring.local import objectd_name
 
 OPEN_FILES_MIN = 4096
 FREE_BYTES_MIN = 1 << 30
@@ -84,13 +86,20 @@ async def devices(installation: Installation) -> list[Finding]:
     """Ask every storage node for its devices."""
     env, key = RealEnv(), installation.secrets().cluster_key
     findings: list[Finding] = []
-    for node in sorted({device.node for device in installation.config().devices}):
-        link = Link(env, installation.socket(node), key)
+    wanted = local_devices(installation)
+    for name in sorted({objectd_name(device.address) for device in wanted}):
+        link = Link(env, installation.socket(name), key)
         if not await link.wait_up(ANSWER_S):
-            findings.append(Finding(f"node {node}", False, "does not answer"))
+            findings.append(Finding(name, False, "does not answer"))
             continue
         frame = await link.ask(wire.STATUS, 0, b"")
         link.close()
+        served = {status.path for status in wire.decode_status(frame.body)}
+        findings.extend(
+            Finding(f"device {device.name}", False, "is not served; see `ringstack logs`")
+            for device in wanted
+            if objectd_name(device.address) == name and device.name not in served
+        )
         findings.extend(
             Finding(
                 f"device {status.path}",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import socket
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import Conflict, Refused
-from core.installation import Config, DeviceConfig, Installation, Secrets
+from core.errors import Bug, Conflict, Refused
+from core.installation import Config, Installation, Secrets
 from core.real import make_directory
 from ring.device import Device
 from ring.draft import Draft
+from ring.local import devices_of, objectd_name
 from ring.policy import Policy
 from ring.settings import Settings
 from ring.store import RingStore
@@ -20,6 +25,7 @@ DEVICE_COUNT = 4
 DOMAINS = ("localhost", "s3.localhost")
 REGION = "us-east-1"
 CODEC = "isa_l_rs_cauchy"
+WEIGHT = 100.0
 
 
 def default_proxy_count() -> int:
@@ -60,6 +66,60 @@ def policies_for(device_count: int) -> tuple[Policy, ...]:
     return tuple(policies)
 
 
+def node_name() -> str:
+    """The name of this machine, made safe for the ring."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).lstrip("._-")[:64]
+    return name or "node"
+
+
+def local_devices(installation: Installation) -> tuple[Device, ...]:
+    """The devices of this machine in its newest ring."""
+    epoch = RingStore(installation.ring).current()
+    return () if epoch is None else devices_of(epoch.devices, installation.config().node)
+
+
+def next_address(installation: Installation, config: Config, taken: Sequence[Device]) -> str:
+    """Where a further device of this machine is served; `taken` are those it has.
+
+    An objectd of its own, or, once there are `objectd_count`, the one with the fewest devices. Towards
+    other nodes an objectd listens at a port above that of `cluster_listen`.
+    """
+    used = Counter(device.address for device in taken)
+    if config.objectd_count is not None and len(used) >= config.objectd_count:
+        return min(used, key=lambda address: used[address])
+    names = {objectd_name(address) for address in used}
+    for number in range(len(used) + 1):
+        if config.cluster_listen is None:
+            address = installation.socket(f"objectd-{number}")
+        else:
+            base, _, port = config.cluster_listen.rpartition(":")
+            address = f"{base}:{int(port) + 1 + number}"
+        if objectd_name(address) not in names:
+            return address
+    raise Bug("NoAddress", "every address is taken")
+
+
+def new_devices(
+    installation: Installation, config: Config, paths: Sequence[Path], *, first_id: int = 0
+) -> tuple[Device, ...]:
+    """Devices of this machine for a ring, of equal weight. Names carry the node when there are others."""
+    made: list[Device] = []
+    prefix = "" if config.cluster_listen is None else f"{config.node}-"[:40]
+    for number, path in enumerate(paths):
+        device = Device(
+            first_id + number,
+            f"{prefix}d{number}",
+            config.ring_region,
+            config.zone,
+            config.node,
+            next_address(installation, config, made),
+            str(path),
+            WEIGHT,
+        )
+        made.append(device)
+    return tuple(made)
+
+
 def install(
     installation: Installation,
     *,
@@ -68,6 +128,10 @@ def install(
     object_port: int,
     api_port: int,
     proxy_count: int,
+    node: str | None = None,
+    zone: int = 1,
+    cluster_listen: str | None = None,
+    objectd_count: int | None = None,
 ) -> None:
     """Make the data directory of a new cloud. Raises Refused, Conflict."""
     from ring.build import build
@@ -77,18 +141,6 @@ def install(
     installation.data.chmod(0o700)
     for directory in (installation.run, installation.logs, installation.ring):
         make_directory(directory)
-    store = RingStore(installation.ring)
-    with store.locked():
-        if store.has_draft():
-            raise Conflict("HalfMade", f"{installation.ring} exists without settings: remove it")
-        nodes = tuple(
-            Device(number, f"d{number}", 1, 1, installation.socket(number), str(path), 100.0)
-            for number, path in enumerate(paths)
-        )
-        settings = Settings(PART_POWER, secrets.randbits(64), min(3, len(paths)))
-        draft = Draft(settings, policies_for(len(paths)), nodes)
-        store.write(build(draft, None).epoch)
-        store.write_draft(draft)
     config = Config(
         installation=secrets.token_hex(16),
         listen=listen,
@@ -97,8 +149,19 @@ def install(
         region=REGION,
         domains=DOMAINS,
         proxy_count=proxy_count,
-        devices=tuple(DeviceConfig(n, str(path), n) for n, path in enumerate(paths)),
+        node=node or node_name(),
+        zone=zone,
+        cluster_listen=cluster_listen,
+        objectd_count=objectd_count,
     )
+    store = RingStore(installation.ring)
+    with store.locked():
+        if store.has_draft():
+            raise Conflict("HalfMade", f"{installation.ring} exists without settings: remove it")
+        settings = Settings(PART_POWER, secrets.randbits(64), min(3, len(paths)))
+        draft = Draft(settings, policies_for(len(paths)), new_devices(installation, config, paths))
+        store.write(build(draft, None).epoch)
+        store.write_draft(draft)
     installation.write(config, new_secrets())
 
 

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import ring_view
+from cli.install import next_address, node_name
 from cli.options import data_option, json_option
 from core.errors import Conflict, Refused
 from core.installation import Installation
 from ring.device import Device
 from ring.draft import Draft
 from ring.epoch import Epoch, account_range_id, locate_key
+from ring.local import devices_of
 from ring.plan import Plan, bytes_by_device, make_plan
 from ring.policy import Policy
 from ring.report import report_table
@@ -123,21 +125,47 @@ def _parse_seed(text: str) -> int:
 
 @ring.command()
 @data_option
-@click.option("--node", required=True, help="unix:PATH or tcp:HOST:PORT of the device's objectd.")
+@click.option("--node", help="Name of the device's machine. [default: this one]")
+@click.option(
+    "--address",
+    help="unix:PATH, tcp:HOST:PORT or tls:HOST:PORT of its objectd. [default: the next]",
+)
 @click.option("--path", required=True, help="The device's directory on that node.")
 @click.option("--region", type=int, default=1, show_default=True)
 @click.option("--zone", type=int, default=1, show_default=True)
 @click.option("--weight", type=float, default=WEIGHT_DEFAULT, show_default=True)
 @click.option("--name", help="Unique name. [default: device-ID]")
-def add(data: Path, *, name: str | None, **fields: Any) -> None:
+def add(
+    data: Path, *, name: str | None, node: str | None, address: str | None, **fields: Any
+) -> None:
     """Stage a new device."""
     store = _store(data)
     with store.locked():
         draft = store.draft()
         device_id = _next_id(draft, store.current())
-        device = Device(id=device_id, name=name or f"device-{device_id}", **fields)
+        node = node or _own_node(data)
+        device = Device(
+            id=device_id,
+            name=name or f"device-{device_id}",
+            node=node,
+            address=address or _next_address(data, node, draft.devices),
+            **fields,
+        )
         store.write_draft(draft.with_device(device))
     click.echo(f"Staged device {device.id} ({device.name}); see ringstack ring plan.")
+
+
+def _own_node(data: Path) -> str:
+    installation = Installation(data)
+    return installation.config().node if installation.exists else node_name()
+
+
+def _next_address(data: Path, node: str, devices: tuple[Device, ...]) -> str:
+    """Where a further device of this machine is served. Raises Refused for another machine's."""
+    installation = Installation(data)
+    if not installation.exists or node != installation.config().node:
+        raise Refused("AddressNeeded", f"say with --address where node {node} serves the device")
+    return next_address(installation, installation.config(), devices_of(devices, node))
 
 
 def _next_id(draft: Draft, current: Epoch | None) -> int:

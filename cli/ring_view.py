@@ -116,7 +116,7 @@ def describe(source: Draft | Epoch, held: Held) -> dict[str, Any]:
 def show_devices(source: Draft | Epoch, held: Held) -> None:
     """Two tables: devices and policies."""
     widths = [f"partitions ({width})" for width in held]
-    devices = _table("id", "name", "region", "zone", "node", "path", "weight", *widths)
+    devices = _table("id", "name", "region", "zone", "node", "address", "path", "weight", *widths)
     for device in source.devices:
         devices.add_row(
             str(device.id),
@@ -124,6 +124,7 @@ def show_devices(source: Draft | Epoch, held: Held) -> None:
             str(device.region),
             str(device.zone),
             device.node,
+            device.address,
             device.path,
             f"{device.weight:g}",
             *(str(count[device.id]) for count in held.values()),

@@ -29,6 +29,8 @@ from core.errors import Conflict
 from core.installation import Installation
 from core.parent import LISTEN_FD, PARENT, go_with_parent
 from core.real import write_durably
+from ring.local import objectd_names
+from ring.store import RingStore
 
 log = logging.getLogger("ringstack.supervisor")
 
@@ -40,12 +42,16 @@ LOG_CHECK_S = 30.0
 
 
 class DaemonSpec(NamedTuple):
-    """A daemon: its name, module and arguments. Lower `order` starts first and stops last."""
+    """A daemon: its name, module and arguments. Lower `order` starts first and stops last.
+
+    Nobody waits for a `late` one: it starts when the others serve.
+    """
 
     name: str
     order: int
     arguments: tuple[str, ...]
     listens: bool = False
+    late: bool = False
 
 
 class DaemonState(msgspec.Struct):
@@ -176,14 +182,19 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         listener = self._listen()
-        started = await self._start_all()
+        started = await self._start_all(late=False)
         self._write_state()
-        watchers = [asyncio.create_task(self._watch(daemon)) for daemon in self.daemons]
+        watchers = [
+            asyncio.create_task(self._watch(daemon))
+            for daemon in self.daemons
+            if not daemon.spec.late
+        ]
         watchers.append(asyncio.create_task(self._trim_logs()))
         if ready_fd is not None:
             os.write(ready_fd, b"ready" if started else b"failed")
             os.close(ready_fd)
         if started:
+            watchers.append(asyncio.create_task(self._start_late()))
             await self._stop.wait()
         for watcher in watchers:
             watcher.cancel()
@@ -193,13 +204,20 @@ class Supervisor:
         self._installation.pid_file.unlink(missing_ok=True)
         return 0 if started else 1
 
-    async def _start_all(self) -> bool:
-        for order in sorted({daemon.spec.order for daemon in self.daemons}):
-            group = [daemon for daemon in self.daemons if daemon.spec.order == order]
+    async def _start_all(self, *, late: bool) -> bool:
+        wanted = [daemon for daemon in self.daemons if daemon.spec.late == late]
+        for order in sorted({daemon.spec.order for daemon in wanted}):
+            group = [daemon for daemon in wanted if daemon.spec.order == order]
             results = await asyncio.gather(*(daemon.start() for daemon in group))
             if not all(results):
                 return False
         return True
+
+    async def _start_late(self) -> None:
+        """Start what nobody waits for, and then watch it as the others are watched."""
+        await self._start_all(late=True)
+        self._write_state()
+        await asyncio.gather(*(self._watch(one) for one in self.daemons if one.spec.late))
 
     async def _stop_all(self) -> None:
         for order in sorted({daemon.spec.order for daemon in self.daemons}, reverse=True):
@@ -244,10 +262,10 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
     """The daemons of an installation."""
     config = installation.config()
     data = str(installation.data)
-    nodes = sorted({device.node for device in config.devices})
+    epoch = RingStore(installation.ring).current()
+    names = () if epoch is None else objectd_names(epoch.devices, config.node)
     specs = [
-        DaemonSpec(f"objectd-{node}", 0, ("objectd.main", "--data", data, "--node", str(node)))
-        for node in nodes
+        DaemonSpec(name, 0, ("objectd.main", "--data", data, "--name", name)) for name in names
     ]
     specs += [
         DaemonSpec(
@@ -258,6 +276,7 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
         )
         for number in range(config.proxy_count)
     ]
+    specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
     return specs
 
 

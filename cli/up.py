@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.install import default_proxy_count, device_paths, install
+from cli.install import default_proxy_count, device_paths, install, local_devices
 from cli.options import data_option
 from cli.supervisor import DaemonState
 from core.errors import Conflict, Unavailable
@@ -81,7 +81,7 @@ def wait_for_leftovers(installation: Installation) -> None:
         return
     deadline = time.monotonic() + LEFTOVER_S
     for state in states:
-        module = "objectd.main" if state.name.startswith("objectd") else "proxy.main"
+        module = f"{state.name.partition('-')[0]}.main"
         while installation.process_runs(state.pid, module):
             if time.monotonic() > deadline:
                 raise Conflict(
@@ -103,8 +103,8 @@ def free_port(listen: str) -> int:
 
 def check_same_devices(installation: Installation, devices: tuple[str, ...]) -> None:
     """Refuse `--devices` that differ from what the cloud was made with."""
-    wanted = [str(path) for path in device_paths(installation, devices)]
-    if wanted != [device.path for device in installation.config().devices]:
+    wanted = {str(path) for path in device_paths(installation, devices)}
+    if wanted != {device.path for device in local_devices(installation)}:
         raise Conflict(
             "OtherDevices",
             f"the cloud in {installation.data} has other devices; change them with `ringstack ring`",
@@ -187,7 +187,7 @@ def panel(installation: Installation, state: str) -> str:
         f"  S3           {url}\n"
         f"  Swift        {url}/auth/v1.0\n"
         f'  credentials  eval "$({command("env")})"\n'
-        f"  data         {installation.data} ({len(config.devices)} devices)\n"
+        f"  data         {installation.data} ({len(local_devices(installation))} devices)\n"
         f"  stop         {command('down')}"
     )
 

@@ -21,16 +21,14 @@ SECRETS = "secrets.json"
 T = TypeVar("T")
 
 
-class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A device of this machine: its ring id, its directory, and the objectd that serves it."""
-
-    id: int
-    path: str
-    node: int
-
-
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of one machine's cloud. An unknown key is an error."""
+    """Settings of one machine's cloud. An unknown key is an error.
+
+    `node` is this machine's name in the ring, where its devices are listed; `zone` and `ring_region` are
+    its place there. `cluster_listen` ("tls:HOST:PORT") is where other nodes reach it: None means that
+    there are no others and that everything stays on unix sockets. `objectd_count` bounds the storage
+    processes; None is one for each device.
+    """
 
     installation: str
     listen: str
@@ -39,7 +37,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str
     domains: tuple[str, ...]
     proxy_count: int
-    devices: tuple[DeviceConfig, ...]
+    node: str
+    zone: int = 1
+    ring_region: int = 1
+    cluster_listen: str | None = None
+    objectd_count: int | None = None
 
 
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +65,7 @@ class Installation:
         self.run = self.data / "run"
         self.logs = self.data / "logs"
         self.devices = self.data / "devices"
+        self.known = self.data / "known"
         self.pid_file = self.run / "supervisor.pid"
         self.state_file = self.run / "state.json"
 
@@ -102,9 +105,9 @@ class Installation:
         text = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
         write_durably(self.data / name, text)
 
-    def socket(self, node: int) -> str:
-        """Address of an objectd of this machine."""
-        return f"unix:{self.run}/objectd-{node}.sock"
+    def socket(self, name: str) -> str:
+        """Address of a daemon of this machine on its unix socket."""
+        return f"unix:{self.run}/{name}.sock"
 
     def supervisor_pid(self) -> int | None:
         """Process id of the running supervisor, or None. A stale file is ignored."""

@@ -23,6 +23,7 @@ from objectd.index import FORMAT
 
 MAP_BYTES = 1 << 38  # address space only
 CLEAN = "clean"
+LmdbError = lmdb.Error  # what it raises for a file or a file system that it cannot use
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -1,7 +1,8 @@
-"""The objectd process: the devices of one node, served at one address.
+"""The objectd process: devices of one machine, served at one address.
 
-`python -m objectd.main --data DIR --node N`. Refuses a device that carries another installation's or
-another device's identity, and one that another process has locked.
+`python -m objectd.main --data DIR --name NAME`. The ring says which devices are this process's. A device is
+refused when it carries another identity than the ring expects, when it has lost the one it had, or when
+another process has it locked; it is tried again now and then, and the others serve meanwhile.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ import asyncio
 import fcntl
 import logging
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from core import process
 from core.env import Env
-from core.errors import Conflict, Corrupt
+from core.errors import Conflict, Corrupt, RingstackError
 from core.installation import Installation
 from core.metrics import Metrics
 from core.real import RealDisk, RealEnv, make_directory, write_durably
 from objectd import compact
 from objectd.device import IDENTITY, Device, DeviceIdentity
-from objectd.lmdbindex import LmdbIndex
+from objectd.lmdbindex import LmdbError, LmdbIndex
 from objectd.server import ObjectServer
+from ring.device import Device as RingDevice
+from ring.local import served_by
+from ring.settings import Settings
 from ring.store import RingStore
 
 log = logging.getLogger("ringstack.objectd")
@@ -32,6 +37,7 @@ log = logging.getLogger("ringstack.objectd")
 COMMIT_S = 1.0
 LOCK_WAIT_S = 15.0  # a process that was told to stop may still be writing its last group
 LOCK_TRY_S = 0.05
+OPEN_AGAIN_S = (2.0, 5.0, 10.0, 30.0)
 
 
 async def lock_device(path: Path, wait_s: float = LOCK_WAIT_S) -> int:
@@ -49,30 +55,106 @@ async def lock_device(path: Path, wait_s: float = LOCK_WAIT_S) -> int:
         await asyncio.sleep(LOCK_TRY_S)
 
 
-def check_identity(path: Path, wanted: DeviceIdentity) -> None:
-    """Mark a fresh device as ours, or make sure that it is the one we expect."""
+def check_identity(path: Path, wanted: DeviceIdentity, known: Path) -> None:
+    """Mark a fresh device as ours, or make sure that it is the one we expect.
+
+    `known` is this machine's note that the device has been in use. A device that has promised and accepted
+    must not come back empty: it would vote as if it never had. Raises Corrupt.
+    """
     marker = path / IDENTITY
     if not marker.exists():
         if (path / "log").exists():
             raise Corrupt("NoIdentity", f"{path} has data but no {IDENTITY}: is it the right disk?")
+        if known.exists():
+            raise Corrupt(
+                "LostDevice",
+                f"{path} is empty, but device {wanted.device} has held data: mount the right disk; "
+                "if it is lost, replace the device in the ring by a new one",
+            )
         write_durably(marker, msgspec.json.encode(wanted))
-        return
     found = msgspec.json.decode(marker.read_bytes(), type=DeviceIdentity)
-    if found != wanted:
+    if (found.device, found.installation) != (wanted.device, wanted.installation):
         raise Corrupt(
             "WrongDevice",
-            f"{path} belongs to device {found.device} of installation {found.installation}",
+            f"{path} belongs to device {found.device} of installation {found.installation}; "
+            f"device {wanted.device} of installation {wanted.installation} is expected there",
         )
+    if (found.part_power, found.seed) != (wanted.part_power, wanted.seed):
+        raise Corrupt("WrongRing", f"{path} was made for a ring of another part power or seed")
+    if not known.exists():
+        make_directory(known.parent)
+        write_durably(known, msgspec.json.encode(found))
 
 
-async def open_device(env: Env, path: Path, identity: DeviceIdentity) -> Device:
-    """Lock, check and recover one device."""
+async def open_device(env: Env, path: Path, identity: DeviceIdentity, known: Path) -> Device:
+    """Lock, check and recover one device. Raises Conflict, Corrupt, OSError."""
     make_directory(path)
-    await lock_device(path)
-    check_identity(path, identity)
-    device = Device(env, RealDisk(path), LmdbIndex(path / "index"), identity)
+    lock = await lock_device(path)
+    try:
+        check_identity(path, identity, known)
+        index = LmdbIndex(path / "index")
+        try:
+            device = Device(env, RealDisk(path), index, identity)
+        except BaseException:
+            index.close(clean=False)
+            raise
+    except BaseException:
+        os.close(lock)
+        raise
     log.info("device %s recovered %d records", identity.name, device.recovered_records)
     return device
+
+
+class Opening:
+    """Opens the devices of this process, each until it can be opened.
+
+    `opened` grows as devices come; `on_open` is told of each.
+    """
+
+    def __init__(
+        self, env: Env, installation: Installation, on_open: Callable[[Device], None]
+    ) -> None:
+        self._env = env
+        self._installation = installation
+        self._config = installation.config()
+        self._on_open = on_open
+        self.opened: list[Device] = []
+
+    async def first(self, wanted: Sequence[RingDevice], settings: Settings) -> list[RingDevice]:
+        """Try each once; returns those that could not be opened."""
+        good = await asyncio.gather(*(self._open(device, settings) for device in wanted))
+        return [device for device, opened in zip(wanted, good, strict=True) if not opened]
+
+    async def again(self, missing: list[RingDevice], settings: Settings) -> None:
+        """Try the others now and then, until all are there."""
+        attempt = 0
+        while missing:
+            await asyncio.sleep(OPEN_AGAIN_S[min(attempt, len(OPEN_AGAIN_S) - 1)])
+            attempt += 1
+            missing = await self.first(missing, settings)
+
+    async def _open(self, device: RingDevice, settings: Settings) -> bool:
+        installation = self._installation
+        identity = DeviceIdentity(
+            device.id,
+            device.name,
+            self._config.installation,
+            settings.part_power,
+            settings.seed,
+        )
+        path = installation.data / device.path
+        known = installation.known / f"device-{device.id}"
+        try:
+            opened = await open_device(self._env, path, identity, known)
+        except RingstackError as error:
+            log.error("device %s is not served: %s", device.name, error.message)
+            return False
+        except (OSError, LmdbError) as error:
+            log.error("device %s is not served: %s: %s", device.name, path, error)
+            return False
+        self.opened.append(opened)
+        self._on_open(opened)
+        return True
 
 
 async def commit_often(devices: list[Device]) -> None:
@@ -84,7 +166,7 @@ async def commit_often(devices: list[Device]) -> None:
                 device.commit_index()
 
 
-async def serve(data: Path, node: int) -> None:
+async def serve(data: Path, name: str) -> None:
     """Run until told to stop."""
     installation = Installation(data)
     config, secrets = installation.config(), installation.secrets()
@@ -92,24 +174,19 @@ async def serve(data: Path, node: int) -> None:
     if epoch is None:
         raise Corrupt("NoRing", f"there is no valid ring in {installation.ring}")
     env = RealEnv()
-    devices = {}
-    for known in config.devices:
-        if known.node == node:
-            identity = DeviceIdentity(
-                known.id,
-                f"d{known.id}",
-                config.installation,
-                epoch.settings.part_power,
-                epoch.settings.seed,
-            )
-            devices[known.id] = await open_device(env, Path(known.path), identity)
-    server = ObjectServer(env, secrets.cluster_key, devices)
+    server = ObjectServer(env, secrets.cluster_key, {})
     server.frames.epoch = epoch.number
-    await server.frames.listen(installation.socket(node))
+    opening = Opening(
+        env, installation, lambda device: server.devices.update({device.identity.device: device})
+    )
+    wanted = served_by(epoch.devices, config.node, name)
+    missing = await opening.first(wanted, epoch.settings)
+    await server.frames.listen(installation.socket(name))
     port = await process.serve_metrics(Metrics(lambda: gauges(server)))
     tasks = [
-        asyncio.create_task(commit_often(list(devices.values()))),
-        asyncio.create_task(compact.run_for_ever(list(devices.values()))),
+        asyncio.create_task(opening.again(missing, epoch.settings)),
+        asyncio.create_task(commit_often(opening.opened)),
+        asyncio.create_task(compact.run_for_ever(opening.opened)),
     ]
     process.report_ready({"metrics": port})
     await process.until_told(asyncio.Event())
@@ -139,9 +216,9 @@ def main() -> None:
     """Parse arguments and serve."""
     parser = argparse.ArgumentParser(prog="objectd")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--node", type=int, required=True)
+    parser.add_argument("--name", required=True)
     arguments = parser.parse_args()
-    process.run(lambda: serve(arguments.data, arguments.node))
+    process.run(lambda: serve(arguments.data, arguments.name))
 
 
 if __name__ == "__main__":

@@ -11,21 +11,18 @@ import asyncio
 from pathlib import Path
 
 from core import process
-from core.errors import Corrupt
 from core.http import HttpServer
 from core.installation import Config, Installation, Secrets
 from core.log import AccessLog
 from core.metrics import Metrics
 from core.real import RealEnv
 from proxy import expirer
+from proxy.connect import connect
 from proxy.front import Front
 from proxy.identity import RootCredentials
-from proxy.repair import agent
 from proxy.s3.front import S3Front
-from proxy.store.cluster import Cluster
 from proxy.store.verbs import ClusterStore
 from proxy.swift.front import SwiftFront
-from ring.store import RingStore
 
 CONNECT_S = 10.0
 FLUSH_S = 2.0  # how long a stop may wait until retired blobs are dropped
@@ -47,12 +44,8 @@ async def serve(data: Path, number: int) -> None:
     """Run until told to stop."""
     installation = Installation(data)
     config, secrets = installation.config(), installation.secrets()
-    epoch = RingStore(installation.ring).current()
-    if epoch is None:
-        raise Corrupt("NoRing", f"there is no valid ring in {installation.ring}")
     env = RealEnv()
-    cluster = Cluster(env, epoch, secrets.cluster_key)
-    cluster.start()
+    cluster = connect(installation, env)
     store = ClusterStore(cluster)
     metrics = Metrics()
     access = AccessLog()
@@ -66,7 +59,6 @@ async def serve(data: Path, number: int) -> None:
     tasks = []
     if number == 0:
         tasks.append(asyncio.create_task(expirer.run_for_ever(cluster, store)))
-        tasks.append(asyncio.create_task(agent.run_for_ever(cluster, store)))
     process.report_ready({"http": port, "metrics": metrics_port})
     await process.until_told(asyncio.Event())
     for task in tasks:

@@ -1,9 +1,10 @@
 """One storage device as the ring sees it. Pure.
 
-A device belongs to a zone of a region and is served by one node (the address of its objectd).
-Region, zone and node are failure domains: replicas of a partition are kept as far apart as
-possible in that order. The weight is a relative share of the data; a device of weight 0 takes
-nothing new and is emptied by the next epochs. A `Device` that exists is valid.
+A device belongs to a node (a machine, by name) in a zone of a region. Region, zone and node are
+failure domains: replicas of a partition are kept as far apart as possible in that order. The
+address is where its objectd listens; devices of one node may share it. The weight is a relative
+share of the data; a device of weight 0 takes nothing new and is emptied by the next epochs. A
+`Device` that exists is valid.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ TEXT_CHARACTERS_MAX = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _UNIX = re.compile(r"unix:[^\x00-\x1f\x7f]{1,4000}\Z")
-_TCP = re.compile(r"tcp:(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})\Z")
+_HOST = re.compile(r"(?:tcp|tls):(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     """A place for replicas; raises Refused("InvalidDevice") on any field out of range.
 
-    `node` is "unix:PATH" or "tcp:HOST:PORT"; `path` is the device's directory on that node;
-    `weight` is relative, finite and at least 0.
+    `node` is the name of a machine; `address` is "unix:PATH", "tcp:HOST:PORT" or "tls:HOST:PORT";
+    `path` is the device's directory on that node; `weight` is relative, finite and at least 0.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Device:
     region: int
     zone: int
     node: str
+    address: str
     path: str
     weight: float
 
@@ -54,8 +56,12 @@ class Device:
                 prefix + f"{field} {value!r} is not a number from 0 to {DOMAIN_MAX}",
             )
         _require(
-            isinstance(self.node, str) and _is_address(self.node),
-            prefix + f"node {self.node!r} is neither unix:PATH nor tcp:HOST:PORT",
+            isinstance(self.node, str) and _NAME.match(self.node) is not None,
+            prefix + f"node {self.node!r} is not 1 to 64 letters, digits, '.', '_' or '-'",
+        )
+        _require(
+            isinstance(self.address, str) and _is_address(self.address),
+            prefix + f"address {self.address!r} is none of unix:PATH, tcp:HOST:PORT, tls:HOST:PORT",
         )
         _require(
             isinstance(self.path, str)
@@ -92,7 +98,7 @@ def _is_number(value: object, limit: int) -> bool:
 def _is_address(text: str) -> bool:
     if _UNIX.match(text):
         return True
-    match = _TCP.match(text)
+    match = _HOST.match(text)
     return match is not None and 0 < int(match[2]) <= 65_535
 
 

@@ -17,7 +17,7 @@ from ring.device import Device, check_devices
 from ring.policy import Policy, check_policies
 from ring.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

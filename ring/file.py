@@ -23,7 +23,7 @@ from ring.policy import WIDTH_MAX
 from ring.settings import PART_POWER_MAX, Settings
 
 MAGIC = b"RSTKRING"
-VERSION = 1
+VERSION = 2
 ALIGNMENT = 64
 CHECKSUM_BYTES = 16
 

@@ -41,7 +41,7 @@ POLICIES = (
 def make_epoch(count: int) -> Epoch:
     """A ring of `count` devices, one to a node."""
     devices = tuple(
-        RingDevice(n, f"o{n}", 1, 1, f"tcp:o{n}:{PORT}", f"/o{n}", 1.0) for n in range(count)
+        RingDevice(n, f"o{n}", 1, 1, f"o{n}", f"tcp:o{n}:{PORT}", f"/o{n}", 1.0) for n in range(count)
     )
     return build(Draft(Settings(PART_POWER, SEED), POLICIES, devices), None).epoch
 

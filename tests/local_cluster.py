@@ -28,7 +28,7 @@ POLICIES = (
 
 def ring_of(addresses: list[str], policies: tuple[Policy, ...] = POLICIES) -> Epoch:
     devices = tuple(
-        RingDevice(number, f"d{number}", 1, 1, address, f"/d{number}", 1.0)
+        RingDevice(number, f"d{number}", 1, 1, f"n{number}", address, f"/d{number}", 1.0)
         for number, address in enumerate(addresses)
     )
     return build.build(Draft(Settings(6, 7), policies, devices), None).epoch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from core.errors import RingstackError
@@ -27,12 +28,15 @@ class Done(NamedTuple):
     complete: bool
 
 
-async def one_pass(cluster: Cluster, store: ClusterStore, pace: Pace) -> Done:
-    """Compare every pair of devices once."""
+async def one_pass(
+    cluster: Cluster, store: ClusterStore, pace: Pace, local: AbstractSet[int] | None = None
+) -> Done:
+    """Compare each of the `local` devices (all without it) with every other one, once."""
+    mine = [one for one in cluster.targets if local is None or one.device in local]
     registers = RegisterRepair(cluster, store.registers, pace)
     pieces = BlobRepair(cluster, store.blobs, pace)
     complete = True
-    for device in cluster.targets:
+    for device in mine:
         for peer in cluster.targets:
             if peer.device == device.device:
                 continue
@@ -41,7 +45,7 @@ async def one_pass(cluster: Cluster, store: ClusterStore, pace: Pace) -> Done:
             except RingstackError as error:
                 log.debug("repair of device %d: %s", device.device, error.message)
                 complete = False
-    for source in cluster.targets:
+    for source in mine:
         try:
             await pieces.walk(source)
         except RingstackError as error:
@@ -50,12 +54,16 @@ async def one_pass(cluster: Cluster, store: ClusterStore, pace: Pace) -> Done:
     return Done(registers.copied, pieces.restored, pieces.taken_home, complete)
 
 
-async def run_for_ever(cluster: Cluster, store: ClusterStore) -> None:
-    """Repair now and then, for the life of the process. Any number may run: the work is idempotent."""
+async def run_for_ever(cluster: Cluster, store: ClusterStore, node: str) -> None:
+    """Repair the devices of one node now and then, for the life of the process.
+
+    Any number may run: the work is idempotent.
+    """
     pace = Pace()
     while True:
         await asyncio.sleep(EVERY_S * (0.75 + 0.5 * cluster.env.random()))
-        done = await one_pass(cluster, store, pace)
+        local = {device.id for device in cluster.epoch.devices if device.node == node}
+        done = await one_pass(cluster, store, pace, local)
         if done.registers or done.blobs or done.handoffs:
             log.info(
                 "repaired %d registers and %d blobs, took %d hand-offs home",

@@ -1,13 +1,13 @@
 """Which devices a key lives on, and the links to them.
 
-Two links go to each node: one for registers and listings, one for blobs, so that a small call never
+Two links go to each objectd: one for registers and listings, one for blobs, so that a small call never
 queues behind megabytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from core.env import Env
@@ -26,14 +26,31 @@ class Target(NamedTuple):
     bulk: Link
 
 
-class Cluster:
-    """The ring epoch in force and a pair of links for each node."""
+def ring_address(device: Device) -> str:
+    """Where the ring says that a device's objectd listens."""
+    return device.address
 
-    def __init__(self, env: Env, epoch: Epoch, key: bytes) -> None:
+
+class Cluster:
+    """The ring epoch in force and a pair of links for each address.
+
+    `address_of` may know a shorter way to a device than the ring does: the unix socket of an objectd
+    on the same machine.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        epoch: Epoch,
+        key: bytes,
+        *,
+        address_of: Callable[[Device], str] = ring_address,
+    ) -> None:
         self.env = env
         self.epoch = epoch
         self.clock = HybridClock(env.wall_us, int.from_bytes(env.random_bytes(4), "big"))
         self._key = key
+        self._address_of = address_of
         self._links: dict[str, tuple[Link, Link]] = {}
         self._targets: dict[int, Target] = {}
         self._index_cache: dict[bytes, tuple[Target, ...]] = {}
@@ -42,15 +59,16 @@ class Cluster:
             self._add(device)
 
     def _add(self, device: Device) -> None:
-        links = self._links.get(device.node)
+        address = self._address_of(device)
+        links = self._links.get(address)
         if links is None:
             links = (
-                Link(self.env, device.node, self._key),
-                Link(self.env, device.node, self._key),
+                Link(self.env, address, self._key),
+                Link(self.env, address, self._key),
             )
             for link in links:
                 link.epoch = self.epoch.number & 0xFFFFFFFF
-            self._links[device.node] = links
+            self._links[address] = links
         self._targets[device.id] = Target(device.id, *links)
 
     def start(self) -> None:

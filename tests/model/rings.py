@@ -22,6 +22,7 @@ def device(
         f"d{device_id}",
         region,
         zone,
+        f"node-{node}",
         f"tcp:node-{node}:7000",
         f"/srv/{device_id}",
         weight,

@@ -140,11 +140,11 @@ def test_only_what_a_removed_device_held_moves_unless_distance_asks(
 ) -> None:
     """On one node (no distance to keep) a removal moves exactly the removed device's partitions."""
     flat = tuple(
-        dataclasses.replace(one, region=1, zone=1, node="unix:one") for one in draft.devices
+        dataclasses.replace(one, region=1, zone=1, node="one") for one in draft.devices
     )
     flat = tuple(dataclasses.replace(one, weight=1.0) for one in flat)
     flat += (rings.device(50, weight=1.0),)
-    flat = tuple(dataclasses.replace(one, region=1, zone=1, node="unix:one") for one in flat)
+    flat = tuple(dataclasses.replace(one, region=1, zone=1, node="one") for one in flat)
     draft = dataclasses.replace(draft, devices=flat)
     epoch = build(draft, None).epoch
     gone = data.draw(st.sampled_from(flat))

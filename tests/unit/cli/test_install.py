@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from cli.install import device_paths, install, policies_for
+from cli.install import (
+    device_paths,
+    install,
+    local_devices,
+    new_devices,
+    next_address,
+    node_name,
+    policies_for,
+)
 from cli.up import check_same_devices, split
 from core.errors import Conflict, Refused
 from core.installation import Installation
+from ring.device import Device
 from ring.store import RingStore
 
 
@@ -52,11 +62,11 @@ def test_a_cloud_of_any_size_has_a_ring_over_its_devices(tmp_path: Path, count: 
     epoch = RingStore(installation.ring).current()
     assert epoch is not None
     assert [device.id for device in epoch.devices] == list(range(count))
-    config = installation.config()
-    assert [device.path for device in config.devices] == [
+    assert [device.path for device in local_devices(installation)] == [
         str(installation.devices / f"d{n}") for n in range(count)
     ]
-    assert len({device.node for device in epoch.devices}) == count
+    assert {device.node for device in epoch.devices} == {installation.config().node}
+    assert len({device.address for device in epoch.devices}) == count
     assert epoch.index_replicas == min(3, count)
 
 
@@ -67,7 +77,7 @@ def test_devices_may_be_directories(tmp_path: Path) -> None:
         disk.mkdir()
     given = split((f"{disks[0]},{disks[1]}", str(disks[2])))
     installation = made(tmp_path / "cloud", *given)
-    assert [device.path for device in installation.config().devices] == list(map(str, disks))
+    assert [device.path for device in local_devices(installation)] == list(map(str, disks))
     check_same_devices(installation, given)
     with pytest.raises(Conflict, match="other devices"):
         check_same_devices(installation, ("4",))
@@ -98,3 +108,25 @@ def test_a_half_made_directory_is_not_made_again(tmp_path: Path) -> None:
     (installation.data / "config.json").unlink()
     with pytest.raises(Conflict, match="remove it"):
         made(tmp_path / "cloud", "1")
+
+
+def test_the_name_of_a_machine_is_safe_for_the_ring() -> None:
+    """Whatever the host is called."""
+    device = Device(0, "d0", 1, 1, node_name(), "unix:x", "/x", 1)
+    assert device.node == node_name()
+
+
+def test_devices_of_a_node_with_others_have_ports_above_its_own(tmp_path: Path) -> None:
+    """One process each, or as many as were asked for; a gap is filled first."""
+    installation = made(tmp_path / "cloud", "1")
+    config = msgspec.structs.replace(
+        installation.config(), node="n1", cluster_listen="tls:10.0.0.1:7100"
+    )
+    paths = [tmp_path / f"disk{n}" for n in range(3)]
+    devices = new_devices(installation, config, paths, first_id=4)
+    assert [(one.id, one.name) for one in devices] == [(4, "n1-d0"), (5, "n1-d1"), (6, "n1-d2")]
+    assert [one.address for one in devices] == [f"tls:10.0.0.1:{7101 + n}" for n in range(3)]
+    assert next_address(installation, config, devices[1:]) == "tls:10.0.0.1:7101"
+    two = msgspec.structs.replace(config, objectd_count=2)
+    shared = [one.address for one in new_devices(installation, two, [*paths, tmp_path])]
+    assert shared == [f"tls:10.0.0.1:{port}" for port in (7101, 7102, 7101, 7102)]

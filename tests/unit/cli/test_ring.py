@@ -40,8 +40,9 @@ class Operator:
         return result.output
 
     def add(self, number: int) -> None:
-        node = f"unix:run/objectd-{number // 2}.sock"
-        self.ok("add", "--node", node, "--path", f"disks/{number}")
+        name = f"n{number // 2}"
+        where = ("--node", name, "--address", f"unix:run/{name}.sock")
+        self.ok("add", *where, "--path", f"disks/{number}")
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_a_removed_device_leaves_with_the_next_epochs(operator: Operator) -> Non
     operator.add(4)
     operator.ok("apply")
     operator.ok("remove", "4")
-    operator.ok("add", "--node", "unix:run/x.sock", "--path", "disks/x", "--name", "extra")
+    operator.ok("add", "--address", "unix:run/x.sock", "--path", "disks/x", "--name", "extra")
     operator.ok("apply")
     assert [device["id"] for device in operator.json("show")["devices"]] == [0, 1, 2, 3, 5]
 
@@ -137,7 +138,7 @@ def test_a_running_cloud_is_not_rebalanced(
 @pytest.mark.usefixtures("supervisor")
 def test_a_running_cloud_takes_a_change_that_moves_nothing(operator: Operator) -> None:
     """A device of weight 0 joins; no partition moves."""
-    operator.ok("add", "--node", "unix:run/x.sock", "--path", "disks/x", "--weight", "0")
+    operator.ok("add", "--address", "unix:run/x.sock", "--path", "disks/x", "--weight", "0")
     operator.ok("apply")
     assert operator.json("status")["epoch"] == 2
 
@@ -186,8 +187,10 @@ def test_a_key_is_located_under_a_policy(operator: Operator) -> None:
         (("locate", "--key", "00", "--policy", "no"), "no policy no"),
         (("set-weight", "9", "1"), "no device 9"),
         (("remove", "9"), "no device 9"),
-        (("add", "--node", "nowhere", "--path", "x"), "neither unix"),
-        (("add", "--node", "unix:x", "--path", "x", "--name", "device-1"), "already"),
+        (("add", "--address", "nowhere", "--path", "x"), "none of unix"),
+        (("add", "--node", "n9", "--path", "x"), "--address"),
+        (("add", "--node", "n/9", "--address", "unix:x", "--path", "x"), "node 'n/9'"),
+        (("add", "--address", "unix:x", "--path", "x", "--name", "device-1"), "already"),
     ],
 )
 def test_mistakes_get_one_clear_line(

@@ -9,7 +9,7 @@ from core.errors import Refused
 from ring.device import DEVICES_MAX, Device, check_devices
 from tests.model import rings
 
-GOOD = Device(1, "disk-1", 1, 2, "tcp:127.0.0.1:7001", "/srv/1", 100)
+GOOD = Device(1, "disk-1", 1, 2, "host-1", "tcp:127.0.0.1:7001", "/srv/1", 100)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,15 @@ GOOD = Device(1, "disk-1", 1, 2, "tcp:127.0.0.1:7001", "/srv/1", 100)
         ("region", -1),
         ("zone", 65_536),
         ("zone", "1"),
-        ("node", "127.0.0.1:7001"),
-        ("node", "tcp:127.0.0.1"),
-        ("node", "tcp:127.0.0.1:0"),
-        ("node", "tcp:127.0.0.1:65536"),
-        ("node", "unix:"),
-        ("node", "unix:a\nb"),
+        ("node", ""),
+        ("node", "tcp:127.0.0.1:7001"),
+        ("node", "two words"),
+        ("address", "127.0.0.1:7001"),
+        ("address", "tcp:127.0.0.1"),
+        ("address", "tcp:127.0.0.1:0"),
+        ("address", "tcp:127.0.0.1:65536"),
+        ("address", "unix:"),
+        ("address", "unix:a\nb"),
         ("path", ""),
         ("path", "a\x00b"),
         ("weight", -1.0),
@@ -49,10 +52,12 @@ def test_a_field_out_of_range_is_refused_by_name(field: str, value: object) -> N
     assert repr(value) in caught.value.message
 
 
-@pytest.mark.parametrize("node", ["unix:run/objectd-0.sock", "tcp:[::1]:7001", "tcp:host.lan:1"])
-def test_unix_and_tcp_addresses_are_accepted(node: str) -> None:
-    """Both kinds of address, and IPv6 in brackets."""
-    assert dataclasses.replace(GOOD, node=node).node == node
+@pytest.mark.parametrize(
+    "address", ["unix:run/objectd-0.sock", "tcp:[::1]:7001", "tcp:host.lan:1", "tls:10.0.0.1:7101"]
+)
+def test_all_kinds_of_address_are_accepted(address: str) -> None:
+    """Of this machine and of others, with IPv6 in brackets."""
+    assert dataclasses.replace(GOOD, address=address).address == address
 
 
 def test_a_whole_weight_becomes_a_float() -> None:

@@ -47,7 +47,7 @@ def test_impossible_edits_are_refused() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 1},
         {"format": "1"},
         {"seed": "xyz"},
         {"part_power": 99},

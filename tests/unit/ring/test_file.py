@@ -24,7 +24,7 @@ def forge(position: int, patch: bytes) -> bytes:
 def test_the_header_is_laid_out_as_documented() -> None:
     """docs/formats/ring.md, field by field."""
     head = struct.unpack_from("<8sHBBHHQQQQ", DATA)
-    assert head[:8] == (MAGIC, 1, 6, 3, 2, 0, 1, 7)
+    assert head[:8] == (MAGIC, 2, 6, 3, 2, 0, 1, 7)
     assert head[9] == len(DATA)
     entries = [struct.unpack_from("<HHIQ", DATA, 48 + 16 * index) for index in range(2)]
     assert [entry[0] for entry in entries] == [2, 3]
@@ -45,7 +45,7 @@ def test_the_tables_are_views_and_not_copies() -> None:
     ("position", "patch", "message"),
     [
         (0, b"X", "not a ring file"),
-        (8, b"\x02\x00", "version 2"),
+        (8, b"\x01\x00", "version 1"),
         (10, b"\xff", "out of range"),
         (11, b"\x00", "index replicas"),
         (12, b"\xff\xff", "description"),

@@ -1,0 +1,1 @@
+"""The daemon of a node: its background work and its membership of the cluster."""

@@ -1,0 +1,46 @@
+"""The node daemon: one for each machine, for all that no client waits for.
+
+`python -m noded.main --data DIR`. It repairs the devices of its own node. Nothing that a client is told
+depends on it: it may be down at any time, and the work waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from core import process
+from core.installation import Installation
+from core.metrics import Metrics
+from core.real import RealEnv
+from proxy.connect import connect
+from proxy.repair import agent
+from proxy.store.verbs import ClusterStore
+
+
+async def serve(data: Path) -> None:
+    """Run until told to stop."""
+    installation = Installation(data)
+    config = installation.config()
+    cluster = connect(installation, RealEnv())
+    store = ClusterStore(cluster)
+    metrics_port = await process.serve_metrics(Metrics())
+    tasks = [asyncio.create_task(agent.run_for_ever(cluster, store, config.node))]
+    process.report_ready({"metrics": metrics_port})
+    await process.until_told(asyncio.Event())
+    for task in tasks:
+        task.cancel()
+    cluster.close()
+
+
+def main() -> None:
+    """Parse arguments and serve."""
+    parser = argparse.ArgumentParser(prog="noded")
+    parser.add_argument("--data", type=Path, required=True)
+    arguments = parser.parse_args()
+    process.run(lambda: serve(arguments.data))
+
+
+if __name__ == "__main__":
+    main()

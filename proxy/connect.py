@@ -1,0 +1,28 @@
+"""The cluster as a daemon of one machine reaches it: over unix sockets at home, over the network elsewhere."""
+
+from __future__ import annotations
+
+from core.env import Env
+from core.errors import Corrupt
+from core.installation import Installation
+from proxy.store.cluster import Cluster
+from ring.device import Device
+from ring.local import objectd_name
+from ring.store import RingStore
+
+
+def connect(installation: Installation, env: Env) -> Cluster:
+    """Links to every device of the newest ring of this machine, on their way up. Raises Corrupt."""
+    node = installation.config().node
+    epoch = RingStore(installation.ring).current()
+    if epoch is None:
+        raise Corrupt("NoRing", f"there is no valid ring in {installation.ring}")
+
+    def address_of(device: Device) -> str:
+        if device.node == node:
+            return installation.socket(objectd_name(device.address))
+        return device.address
+
+    cluster = Cluster(env, epoch, installation.secrets().cluster_key, address_of=address_of)
+    cluster.start()
+    return cluster
