@@ -174,5 +174,6 @@ def new_secrets() -> Secrets:
         secret_key=secrets.token_urlsafe(30),
         user="admin:admin",
         key=secrets.token_urlsafe(24),
-        account="AUTH_admin",
+        account="AUTH_" + secrets.token_hex(16),
+        demo_key=secrets.token_urlsafe(24),
     )

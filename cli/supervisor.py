@@ -44,13 +44,14 @@ LOG_CHECK_S = 30.0
 class DaemonSpec(NamedTuple):
     """A daemon: its name, module and arguments. Lower `order` starts first and stops last.
 
-    Nobody waits for a `late` one: it starts when the others serve.
+    `listens` says on which port's socket ("object" or "api"), if any. Nobody waits for a `late` one: it
+    starts when the others serve.
     """
 
     name: str
     order: int
     arguments: tuple[str, ...]
-    listens: bool = False
+    listens: str = ""
     late: bool = False
 
 
@@ -160,28 +161,31 @@ class Supervisor:
         self.daemons = [Daemon(spec, installation) for spec in specs]
         self._stop = asyncio.Event()
 
-    def _listen(self) -> socket.socket:
-        """The object port, held here and shared by the proxies.
+    def _listen(self) -> dict[str, socket.socket]:
+        """The public ports, held here and shared by the daemons that serve them.
 
-        A client that connects while a proxy is being restarted waits in the queue and is not refused.
+        A client that connects while a daemon is being restarted waits in the queue and is not refused.
         """
         config = self._installation.config()
-        listener = socket.create_server(
-            (config.listen, config.object_port),
-            family=socket.AF_INET6 if ":" in config.listen else socket.AF_INET,
-            backlog=BACKLOG,
-        )
+        ports = {"object": config.object_port, "api": config.api_port}
+        listeners: dict[str, socket.socket] = {}
         for daemon in self.daemons:
-            if daemon.spec.listens:
-                daemon.listener = listener
-        return listener
+            name = daemon.spec.listens
+            if name and name not in listeners:
+                listeners[name] = socket.create_server(
+                    (config.listen, ports[name]),
+                    family=socket.AF_INET6 if ":" in config.listen else socket.AF_INET,
+                    backlog=BACKLOG,
+                )
+            daemon.listener = listeners.get(name)
+        return listeners
 
     async def run(self, ready_fd: int | None) -> int:
         """Start everything, keep it running until told to stop. Returns the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
-        listener = self._listen()
+        listeners = self._listen()
         started = await self._start_all(late=False)
         self._write_state()
         watchers = [
@@ -199,7 +203,8 @@ class Supervisor:
         for watcher in watchers:
             watcher.cancel()
         await self._stop_all()
-        listener.close()
+        for listener in listeners.values():
+            listener.close()
         self._installation.state_file.unlink(missing_ok=True)
         self._installation.pid_file.unlink(missing_ok=True)
         return 0 if started else 1
@@ -272,10 +277,11 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
             f"proxy-{number}",
             1,
             ("proxy.main", "--data", data, "--number", str(number)),
-            listens=True,
+            listens="object",
         )
         for number in range(config.proxy_count)
     ]
+    specs.append(DaemonSpec("apid", 0, ("apid.main", "--data", data), listens="api"))
     specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
     return specs
 

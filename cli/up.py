@@ -61,7 +61,7 @@ def up(
             devices=split(devices),
             listen=listen,
             object_port=object_port or free_port(listen),
-            api_port=api_port,
+            api_port=api_port or free_port(listen),
             proxy_count=proxies or default_proxy_count(),
         )
     elif devices:
@@ -113,15 +113,15 @@ def check_same_devices(installation: Installation, devices: tuple[str, ...]) -> 
 
 def check_port_free(config: Config) -> None:
     """Refuse to start on a port that another program has."""
-    try:
-        with socket.create_server((config.listen, config.object_port)):
-            return
-    except OSError as error:
-        raise Conflict(
-            "PortTaken",
-            f"cannot listen on {config.listen}:{config.object_port} ({error.strerror}): "
-            "stop what uses it, or choose another with --object-port and a new --data",
-        ) from None
+    for option, port in (("--object-port", config.object_port), ("--api-port", config.api_port)):
+        try:
+            socket.create_server((config.listen, port)).close()
+        except OSError as error:
+            raise Conflict(
+                "PortTaken",
+                f"cannot listen on {config.listen}:{port} ({error.strerror}): "
+                f"stop what uses it, or choose another with {option} and a new --data",
+            ) from None
 
 
 def start(installation: Installation, *, detach: bool) -> subprocess.Popen[bytes]:
@@ -186,6 +186,7 @@ def panel(installation: Installation, state: str) -> str:
         f"Ringstack is {state}\n"
         f"  S3           {url}\n"
         f"  Swift        {url}/auth/v1.0\n"
+        f"  OpenStack    http://{host}:{config.api_port}/identity\n"
         f'  credentials  eval "$({command("env")})"\n'
         f"  data         {installation.data} ({len(local_devices(installation))} devices)\n"
         f"  stop         {command('down')}"

@@ -42,6 +42,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ring_region: int = 1
     cluster_listen: str | None = None
     objectd_count: int | None = None
+    database: str = ""  # SQLAlchemy address of the control plane's database; "" is SQLite in DATA
 
 
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +55,7 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str
     key: str
     account: str
+    demo_key: str = ""  # password of the user `demo`; clouds made by the first versions have none
 
 
 class Installation:
@@ -65,6 +67,8 @@ class Installation:
         self.run = self.data / "run"
         self.logs = self.data / "logs"
         self.devices = self.data / "devices"
+        self.keys = self.data / "keys" / "token"
+        self.policy = self.data / "policy"
         self.known = self.data / "known"
         self.pid_file = self.run / "supervisor.pid"
         self.state_file = self.run / "state.json"

@@ -38,7 +38,7 @@ class RunningCloud:
 
     def up(self, *arguments: str) -> str:
         """Start (or start again)."""
-        output = self.command("up", "--detach", "--object-port", "0", *arguments)
+        output = self.command("up", "--detach", "--object-port", "0", "--api-port", "0", *arguments)
         self.env = json.loads(self.command("env", "--format", "json"))
         return output
 

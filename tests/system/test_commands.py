@@ -116,7 +116,17 @@ def test_a_taken_port_is_named(cloud: RunningCloud, tmp_path: Path) -> None:
     port = cloud.env["AWS_ENDPOINT_URL"].rpartition(":")[2]
     other = RunningCloud(tmp_path / "other")
     done = subprocess.run(
-        [BIN / "ringstack", "up", "--detach", "--object-port", port, "--data", str(other.data)],
+        [
+            BIN / "ringstack",
+            "up",
+            "--detach",
+            "--object-port",
+            port,
+            "--api-port",
+            "0",
+            "--data",
+            str(other.data),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -159,7 +169,16 @@ def read_until(stream, text: bytes, timeout_s: float) -> bytes:
 def test_the_foreground_stops_everything_cleanly(tmp_path: Path, number: int) -> None:
     """Ctrl-C and SIGTERM: every process goes, the index is synced, the next start replays nothing."""
     running = RunningCloud(tmp_path / "data")
-    command = [BIN / "ringstack", "up", "--object-port", "0", "--data", str(running.data)]
+    command = [
+        BIN / "ringstack",
+        "up",
+        "--object-port",
+        "0",
+        "--api-port",
+        "0",
+        "--data",
+        str(running.data),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         read_until(process.stdout, b"Ctrl-C stops it", 60)
@@ -213,7 +232,7 @@ def test_a_start_that_fails_tells_why_and_leaves_nothing(tmp_path: Path) -> None
     one.up("--devices", ",".join(map(str, disks)))
     one.down()
     two = RunningCloud(tmp_path / "two")
-    arguments = ["--object-port", "0", "--devices", ",".join(map(str, disks))]
+    arguments = ["--object-port", "0", "--api-port", "0", "--devices", ",".join(map(str, disks))]
     done = subprocess.run(
         [BIN / "ringstack", "up", "--detach", "--data", str(two.data), *arguments],
         capture_output=True,

@@ -78,7 +78,7 @@ def calls_urandom(module: Module) -> bool:
     )
 
 
-@pytest.mark.parametrize("package", ["core", "ring", "objectd", "proxy"])
+@pytest.mark.parametrize("package", ["core", "authd", "apid", "ring", "objectd", "proxy"])
 def test_clocks_chance_threads_and_processes_come_through_the_door(package: str) -> None:
     """So that the simulator owns them."""
     for module in modules(package):
@@ -92,7 +92,7 @@ def test_clocks_chance_threads_and_processes_come_through_the_door(package: str)
 
 def test_wall_clocks_are_not_read_through_datetime() -> None:
     """`datetime.now` is a clock too."""
-    for module in modules("core", "ring", "objectd", "proxy"):
+    for module in modules("core", "authd", "apid", "ring", "objectd", "proxy"):
         for node in ast.walk(module.tree):
             reads = (
                 isinstance(node, ast.Call)

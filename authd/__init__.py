@@ -1,0 +1,1 @@
+"""The identity service: OpenStack's Identity API v3, tokens, policy."""

@@ -1,0 +1,84 @@
+"""The identity service put together: tables brought up to date, bootstrap, routes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from authd import revocations
+from authd.api.auth import Auth
+from authd.api.discovery import Discovery
+from authd.api.domains import Domains
+from authd.api.projects import Projects
+from authd.api.roles import Roles
+from authd.api.users import Users
+from authd.authority import Authority
+from authd.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from authd.password import Hasher
+from authd.rules import RULES
+from authd.tables import metadata
+from core.api.app import App
+from core.api.fault import unauthorized
+from core.api.route import Route, RouteTable
+from core.authenticator import Authenticator
+from core.database import Database, Schema, migrate
+from core.env import Env
+from core.errors import Refused
+from core.http import Request
+from core.identity import Identity
+from core.keyring import Keyring
+from core.policy import Policy
+from core.revocation import RevocationList
+
+PREFIX = "/identity"
+RESOURCES = (Auth, Domains, Projects, Users, Roles)
+
+
+async def open_authority(
+    env: Env, database: Database, keyring: Keyring, *, policy_file: Path
+) -> Authority:
+    """Bring the tables up to date and read what must be in memory."""
+    await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
+    policy = Policy(RULES, policy_file)
+    authority = Authority(env, database, policy, keyring, Hasher(env), RevocationList())
+    await follow_revocations(authority)
+    return authority
+
+
+async def follow_revocations(authority: Authority) -> None:
+    """Apply the revocations that were written since the last look."""
+    while True:
+        async with authority.database.read() as db:
+            events = await revocations.after(db, authority.revoked.last)
+        for event in events:
+            authority.revoked.add(event)
+        if len(events) < revocations.BATCH:
+            return
+
+
+def routes_of(authority: Authority) -> list[Route]:
+    """Every operation of the Identity API."""
+    routes = [route for resource in RESOURCES for route in resource(authority).routes()]
+    return routes + Discovery(routes).routes()
+
+
+def make_app(authority: Authority, address: str) -> App:
+    """The API over an authority. `address` is where it is when a client does not say (`http://host:port`)."""
+    verifier = Authenticator(authority.env, authority.keyring, authority.revoked)
+
+    async def authenticate(request: Request) -> Identity | None:
+        token = request.header("x-auth-token")
+        if token is None:
+            return None
+        try:
+            return verifier.verify(token)
+        except Refused:
+            raise unauthorized() from None
+
+    return App(
+        authority.env,
+        RouteTable(routes_of(authority)),
+        prefix=PREFIX,
+        policy=authority.policy,
+        authenticate=authenticate,
+        address=address,
+    )

@@ -1,0 +1,84 @@
+"""Users and the passwords they log in with."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from authd import revocations, rows
+from authd.rows import Row
+from authd.tables import assignment, user
+from core.api.fault import conflict, not_found
+from core.database import Connection
+from core.revocation import USER
+
+TABLE = user.user
+PASSWORDS = user.password
+
+
+async def get(db: Connection, user_id: str) -> Row:
+    """The user. Raises Fault 404."""
+    row = await rows.by_id(db, TABLE, user_id)
+    if row is None:
+        raise not_found("user", user_id)
+    return row
+
+
+async def named(db: Connection, domain_id: str, name: str) -> Row | None:
+    """The user of this name in a domain."""
+    found = await rows.matching(db, TABLE, domain_id=domain_id, name=name)
+    return found[0] if found else None
+
+
+async def create(db: Connection, row: Row) -> None:
+    """Add a user. Raises Fault 409 when the name is taken in the domain."""
+    await _check_name(db, row["domain_id"], row["name"], row["id"])
+    await rows.insert(db, TABLE, row)
+
+
+async def _check_name(db: Connection, domain_id: str, name: str, own_id: str) -> None:
+    other = await named(db, domain_id, name)
+    if other is not None and other["id"] != own_id:
+        raise conflict(
+            f"Conflict occurred attempting to store user - Duplicate entry found with name {name}."
+        )
+
+
+async def update(db: Connection, old: Row, changes: Row, now_us: int) -> None:
+    """Change a user; disabling revokes all tokens of theirs."""
+    if "name" in changes:
+        await _check_name(db, old["domain_id"], changes["name"], old["id"])
+    await rows.update(db, TABLE, old["id"], changes)
+    if changes.get("enabled") is False and old["enabled"]:
+        await revocations.add(db, USER, old["id"], now_us)
+
+
+async def delete(db: Connection, row: Row, now_us: int) -> None:
+    """Remove a user, what was granted to them, and every token of theirs."""
+    grants = assignment.assignment
+    await rows.delete(db, grants, grants.c.actor == "user", grants.c.actor_id == row["id"])
+    await rows.delete(db, TABLE, TABLE.c.id == row["id"])
+    await revocations.add(db, USER, row["id"], now_us)
+
+
+async def current_password(db: Connection, user_id: str) -> Row | None:
+    """The newest password, or None when the user has none."""
+    newest = sa.select(PASSWORDS).where(PASSWORDS.c.user_id == user_id)
+    return await rows.first(db, newest.order_by(PASSWORDS.c.id.desc()).limit(1))
+
+
+async def set_password(
+    db: Connection, user_id: str, hashed: str, *, now_us: int, self_service: bool
+) -> None:
+    """Give a user a new password; tokens that the old one made are revoked."""
+    await rows.insert(
+        db,
+        PASSWORDS,
+        {
+            "user_id": user_id,
+            "hash": hashed,
+            "created_us": now_us,
+            "expires_us": None,
+            "self_service": self_service,
+        },
+    )
+    await revocations.add(db, USER, user_id, now_us)

@@ -1,0 +1,1 @@
+"""The kit that every control-plane API is built from: routes as data, faults, shapes, listings, discovery."""
