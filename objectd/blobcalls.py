@@ -38,6 +38,7 @@ class BlobCalls:
             wire.PUT_BLOB: self._put_blob,
             wire.GET_BLOB: self._get_blob,
             wire.DROP_BLOBS: self._drop_blobs,
+            wire.DROP_PIECES: self._drop_pieces,
         }
 
     def _put_blob(self, device: Device, connection: ServerConnection, call: Frame) -> None:
@@ -72,11 +73,11 @@ class BlobCalls:
             except (OSError, Corrupt, msgspec.MsgspecError) as error:
                 if device.blob(message.blob, message.fragment) != row:
                     continue  # compaction moved it meanwhile
-                log.error("a blob cannot be read from %s: %s", device.identity.name, error)
-                if isinstance(error, Corrupt):  # so that repair brings a good one
-                    device.rotten.add(message.blob + bytes((message.fragment,)))
+                if _lost(error):  # so that repair brings a good one
+                    device.damage.piece(message.blob + bytes((message.fragment,)), row)
                     connection.reply(call, wire.CORRUPT)
                 else:
+                    log.error("a blob cannot be read from %s: %s", device.identity.name, error)
                     connection.reply(call, wire.FAILED)
                 return
         head, data = found
@@ -117,6 +118,23 @@ class BlobCalls:
             connection.reply(call, wire.OK)
             return
         device.write_drop(held, lambda error: connection.reply(call, status_of(error)))
+
+    def _drop_pieces(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_drop_pieces(call.head)
+        held = [
+            blob + bytes((fragment,))
+            for blob, fragment in message.pieces
+            if device.blob(blob, fragment) is not None
+        ]
+        if not held:
+            connection.reply(call, wire.OK)
+            return
+        device.write_drop_pieces(held, lambda error: connection.reply(call, status_of(error)))
+
+
+def _lost(error: Exception) -> bool:
+    """The bytes are gone: they do not verify, or the disk cannot read that place."""
+    return not isinstance(error, OSError) or error.errno == errno.EIO
 
 
 def status_of(error: OSError | None) -> int:

@@ -65,8 +65,13 @@ def candidates(device: Device) -> list[Candidate]:
     return [
         candidate_of(device, number)
         for number in device.log.segments
-        if number != device.log.active and number not in device.stuck_segments
+        if number != device.log.active and not _stuck(device, number)
     ]
+
+
+def _stuck(device: Device, number: int) -> bool:
+    """It has records that cannot be copied out, and none of them has been replaced since."""
+    return device.stuck_segments.get(number) == device.segment_live(number)
 
 
 def candidate_of(device: Device, number: int) -> Candidate:
@@ -89,7 +94,7 @@ async def compact_once(device: Device, *, ratio_max: float = LIVE_RATIO_MAX) -> 
         await compact_segment(device, segment)
     except Corrupt as error:
         log.error("%s: segment %d stays: %s", device.identity.name, segment, error.message)
-        device.stuck_segments.add(segment)
+        device.stuck_segments[segment] = device.segment_live(segment)
     return segment
 
 
@@ -151,7 +156,10 @@ def needed(device: Device, scanned: Scanned) -> bool:
         return device.stats(scanned.key).stage <= int.from_bytes(scanned.head, "big")
     if kind == records.CEILING:
         return device.stored_ceiling_us <= int.from_bytes(scanned.head, "big")
-    if kind == records.DROP:  # an older segment may still have a copy, which must stay dropped
+    if kind in {
+        records.DROP,
+        records.DROP_PIECES,
+    }:  # an older segment may still have a copy, which must stay dropped
         return device.log.segments[0] < (records.drop_limit(scanned.key) or scanned.place).segment
     return False
 
@@ -162,24 +170,21 @@ async def _copy(device: Device, scanned: Scanned) -> None:
     raw = await device.log.read(place.segment, place.offset, place.length)
     body = raw[place.length - scanned.header.body_bytes :]
     if not records.body_matches(scanned.header, scanned.head, body):
+        device.damage.record(scanned)
         raise Corrupt("BadRecord", f"the record at byte {place.offset} does not verify")
-    if scanned.header.kind == records.BLOB and device.dropping(scanned.key[: wire.BLOB_ID_BYTES]):
+    if scanned.header.kind == records.BLOB and device.dropping(scanned.key):
         return
     done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
-    if scanned.header.kind == records.DROP:
+    kind = scanned.header.kind
+    if kind in {records.DROP, records.DROP_PIECES}:
         limit = records.drop_limit(scanned.key) or place
-        device.write_drop(ids_of(scanned.head), done.set_result, limit=limit)
+        write = device.write_drop if kind == records.DROP else device.write_drop_pieces
+        write(records.pieces_of(kind, scanned.head), done.set_result, limit=limit)
     else:
         device.write_again(scanned, raw, body, done.set_result)
     error = await done
     if error is not None:
         raise error
-
-
-def ids_of(head: bytes) -> list[bytes]:
-    """Blob ids in the head of a DROP record."""
-    step = wire.BLOB_ID_BYTES
-    return [head[start : start + step] for start in range(0, len(head), step)]
 
 
 async def run_for_ever(devices: Sequence[Device]) -> None:

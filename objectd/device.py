@@ -23,8 +23,10 @@ from core.errors import Bug, Corrupt
 from objectd import record as records
 from objectd import rows, tally, wire
 from objectd.acceptor import Acceptor
+from objectd.damage import Damage
 from objectd.index import Index
 from objectd.log import Log, Scanned
+from objectd.rangestats import RangeStats
 from objectd.record import BlobHead, Place, RegisterHead
 from objectd.rows import BlobRow, RegisterRow, StatsRow
 
@@ -39,7 +41,6 @@ FULL_RESERVE_BYTES = 64 * limits.MIB  # kept for tombstones, fences and compacti
 INDEX_ROOM_BYTES = 16 * limits.MIB  # below this the index is not committed
 CHECK_ROOM_BYTES = 2 * limits.MIB  # written between two looks at the free space
 COMMIT_RECORDS = 2048
-STATS_CACHED_MAX = 50_000
 
 Answer = Callable[[int], None]
 
@@ -63,8 +64,7 @@ class Device:
         self.index = index
         self.identity = identity
         self.log = Log(disk)
-        self._stats: dict[bytes, StatsRow] = {}
-        self._stats_dirty: set[bytes] = set()
+        self._ranges = RangeStats(index, self.partition_of)
         self._segment_live: dict[int, int] = {}
         self._segments_dirty: set[int] = set()
         self._applied: tuple[int, int] | None = None
@@ -79,8 +79,8 @@ class Device:
         self._broken = False  # the index does not follow the log any more; only a restart helps
         self._dropping: Counter[bytes] = Counter()
         self._incoming: Counter[bytes] = Counter()
-        self.rotten: set[bytes] = set()  # keys of blobs found not to verify; they count as missing
-        self.stuck_segments: set[int] = set()  # with records that cannot be copied out
+        self.damage = Damage(self)
+        self.stuck_segments: dict[int, int] = {}  # that cannot be copied out, by their living bytes
         self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
 
@@ -110,8 +110,7 @@ class Device:
 
     def _load(self) -> tuple[int, int]:
         """Take over what the index says of itself; returns the place up to which it is complete."""
-        self._stats.clear()
-        self._stats_dirty.clear()
+        self._ranges.forget()
         self._segments_dirty.clear()
         self._segment_live = {
             int.from_bytes(key[1:], "big"): int.from_bytes(value, "big")
@@ -159,8 +158,9 @@ class Device:
             self._apply_register(scanned, body)
         elif kind == records.BLOB:
             self._apply_blob(scanned)
-        elif kind == records.DROP:
-            self._apply_drop(scanned)
+        elif kind in {records.DROP, records.DROP_PIECES}:
+            for what in records.pieces_of(kind, scanned.head):
+                self._apply_drop(scanned, what)
         elif kind == records.FENCE:
             self._apply_fence(scanned)
         elif kind == records.CEILING:
@@ -211,21 +211,27 @@ class Device:
         if head.expires_s and head.flags & wire.LIVE:
             self.index.put(rows.expiry_key(head.expires_s, range_id, name), b"")
         self._account_segment(scanned.place, 1)
-        self._count_register(range_id, name, old, row)
+        self.count_register(range_id, name, old, row)
+        if damaged:
+            self.damage.tell_register(range_id, name)
+        else:
+            self.damage.register_replaced(key)
 
-    def _count_register(
+    def count_register(
         self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow
     ) -> None:
+        """Let the statistics of a range follow the replacement of one of its rows."""
         stats = self.stats(range_id)
         count, size = stats.live_count, stats.size_bytes
         digest = int.from_bytes(stats.digest, "big")
         for row, sign in ((old, -1), (new, 1)):
             if row is not None:
-                digest ^= int.from_bytes(rows.register_digest(name, row.ballot), "big")
+                one = rows.register_digest(name, row.ballot, damaged=row.damaged)
+                digest ^= int.from_bytes(one, "big")
                 if row.flags & wire.LIVE:
                     count += sign
                     size += sign * row.size
-        self._set_stats(
+        self._ranges.put(
             range_id,
             stats._replace(
                 live_count=count,
@@ -237,7 +243,7 @@ class Device:
         )
 
     def _apply_blob(self, scanned: Scanned) -> None:
-        self.rotten.discard(scanned.key)
+        self.damage.piece_gone(scanned.key)
         partition = self.partition_of(scanned.key[: wire.BLOB_ID_BYTES])
         key = rows.blob_prefix(partition, scanned.key)
         value = self.index.get(key)
@@ -263,26 +269,32 @@ class Device:
         tally.count_piece(self.index, partition, scanned.key, row, sign=1)
         self._account_segment(scanned.place, 1)
 
-    def _apply_drop(self, scanned: Scanned) -> None:
+    def mark_bad(self, key: bytes, row: BlobRow) -> None:
+        """The piece behind a row does not verify: it counts as missing until it is written again."""
+        partition = self.partition_of(key[: wire.BLOB_ID_BYTES])
+        tally.count_piece(self.index, partition, key, row, sign=-1)
+        self.index.put(rows.blob_prefix(partition, key), rows.pack_blob(row._replace(bad=True)))
+        self._uncommitted += 1
+
+    def _apply_drop(self, scanned: Scanned, what: bytes) -> None:
+        """Forget a blob, or one piece of it, where it lies before the record's limit."""
         limit = records.drop_limit(scanned.key) or scanned.place
-        for start in range(0, len(scanned.head), wire.BLOB_ID_BYTES):
-            blob = scanned.head[start : start + wire.BLOB_ID_BYTES]
-            partition = self.partition_of(blob)
-            prefix = rows.blob_prefix(partition, blob)
-            for key, value in list(self.index.scan(prefix, prefix + b"\xff\xff")):
-                row = rows.unpack_blob(value)
-                if row.place < limit:
-                    self._account_segment(row.place, -1)
-                    self.index.delete(key)
-                    self.blob_count -= 1
-                    tally.count_piece(
-                        self.index, partition, key[rows.PARTITIONED_BYTES :], row, sign=-1
-                    )
+        partition = self.partition_of(what[: wire.BLOB_ID_BYTES])
+        prefix = rows.blob_prefix(partition, what)
+        for key, value in list(self.index.scan(prefix, prefix + b"\xff\xff")):
+            row = rows.unpack_blob(value)
+            if row.place < limit:
+                piece = key[rows.PARTITIONED_BYTES :]
+                self._account_segment(row.place, -1)
+                self.index.delete(key)
+                self.blob_count -= 1
+                tally.count_piece(self.index, partition, piece, row, sign=-1)
+                self.damage.piece_gone(piece)
 
     def _apply_fence(self, scanned: Scanned) -> None:
         stats = self.stats(scanned.key)
         stage = int.from_bytes(scanned.head, "big")
-        self._set_stats(scanned.key, stats._replace(stage=max(stats.stage, stage)))
+        self._ranges.put(scanned.key, stats._replace(stage=max(stats.stage, stage)))
 
     def partition_of(self, placement_key: bytes) -> int:
         """Ring partition of a blob id or range id."""
@@ -307,33 +319,15 @@ class Device:
 
     def stats(self, range_id: bytes) -> StatsRow:
         """Statistics and stage of a range."""
-        row = self._stats.get(range_id)
-        if row is None:
-            row = self._stats[range_id] = self._stored_stats(range_id)
-        return row
-
-    def _stored_stats(self, range_id: bytes) -> StatsRow:
-        value = self.index.get(rows.stats_key(self.partition_of(range_id), range_id))
-        return StatsRow() if value is None else rows.unpack_stats(value)
+        return self._ranges.get(range_id)
 
     def ranges(self) -> list[bytes]:
         """Ids of the ranges this device knows."""
-        self.flush_stats()
-        found = self.index.scan(b"S", rows.after_table(b"S"))
-        return [key[rows.PARTITIONED_BYTES :] for key, _ in found]
-
-    def _set_stats(self, range_id: bytes, row: StatsRow) -> None:
-        self._stats[range_id] = row
-        self._stats_dirty.add(range_id)
+        return self._ranges.known()
 
     def flush_stats(self) -> None:
         """Write changed statistics to the index, so that a scan of them and their tallies is complete."""
-        for range_id in sorted(self._stats_dirty):
-            partition, new = self.partition_of(range_id), self._stats[range_id]
-            old = self._stored_stats(range_id)
-            self.index.put(rows.stats_key(partition, range_id), rows.pack_stats(new))
-            tally.count_range(self.index, partition, range_id, old=old, new=new)
-        self._stats_dirty.clear()
+        self._ranges.flush()
 
     def segment_live(self, number: int) -> int:
         """Bytes of a segment that the index still points to."""
@@ -360,8 +354,6 @@ class Device:
         if self._recovering or self._broken or self.disk.free_bytes() < INDEX_ROOM_BYTES:
             return
         self.flush_stats()
-        if len(self._stats) > STATS_CACHED_MAX:
-            self._stats.clear()
         for number in sorted(self._segments_dirty):
             live = self._segment_live[number]
             self.index.put(rows.segment_key(number), live.to_bytes(8, "big"))
@@ -513,15 +505,26 @@ class Device:
         key = b"" if limit is None else records.encode_drop_limit(limit)
         self.write(records.DROP, key, b"".join(blobs), (), written)
 
-    def dropping(self, blob: bytes) -> bool:
-        """A drop of this blob is on its way to the log: what is appended now would come after it."""
-        return blob in self._dropping
+    def write_drop_pieces(
+        self,
+        pieces: Sequence[bytes],
+        done: Callable[[OSError | None], None],
+        *,
+        limit: Place | None = None,
+    ) -> None:
+        """Forget pieces (blob id and fragment), as `write_drop` forgets blobs."""
+        written = _while_counted(self._dropping, pieces, done) if limit is None else done
+        key = b"" if limit is None else records.encode_drop_limit(limit)
+        self.write(records.DROP_PIECES, key, b"".join(pieces), (), written)
+
+    def dropping(self, piece: bytes) -> bool:
+        """A drop of this piece is on its way to the log: what is appended now would come after it."""
+        return piece in self._dropping or piece[: wire.BLOB_ID_BYTES] in self._dropping
 
     def has_good(self, blob: bytes, fragment: int) -> bool:
-        """A piece is held, and nobody has found it rotten."""
-        return (
-            self.blob(blob, fragment) is not None and blob + bytes((fragment,)) not in self.rotten
-        )
+        """A piece is held, and nobody has found it bad."""
+        row = self.blob(blob, fragment)
+        return row is not None and not row.bad
 
     def has_any(self, blob: bytes) -> bool:
         """Some fragment of a blob is held, or on its way to the log."""

@@ -53,7 +53,7 @@ def ranges(device: Device, connection: ServerConnection, call: Frame) -> None:
 
 
 def blobs(device: Device, connection: ServerConnection, call: Frame) -> None:
-    """BLOBS: the pieces held."""
+    """BLOBS: the good pieces held."""
     message = wire.decode_blobs_call(call.head)
     start, end = _bounds(device, rows.BLOB_TABLE, message.after, message.partition)
     found: list[wire.BlobRow] = []
@@ -61,7 +61,7 @@ def blobs(device: Device, connection: ServerConnection, call: Frame) -> None:
         if len(found) >= message.limit:
             break
         row = rows.unpack_blob(value)
-        if message.policy in {None, row.policy}:
+        if message.policy in {None, row.policy} and not row.bad:
             blob = key[rows.PARTITIONED_BYTES : -1]
             found.append(wire.BlobRow(blob, key[-1], row.policy, row.total, row.body_bytes))
     connection.reply(call, wire.OK, b"", wire.encode(found))
@@ -72,6 +72,12 @@ def have(device: Device, connection: ServerConnection, call: Frame) -> None:
     message = wire.decode_have_call(call.head)
     answer = [device.has_good(blob, fragment) for blob, fragment in message.pieces]
     connection.reply(call, wire.OK, b"", wire.encode(answer))
+
+
+def damages(device: Device, connection: ServerConnection, call: Frame) -> None:
+    """DAMAGES: what was found bad and has not been replaced."""
+    message = wire.decode_damages_call(call.head)
+    connection.reply(call, wire.OK, b"", wire.encode(device.damage.told(message.limit)))
 
 
 def _bounds(
@@ -93,4 +99,5 @@ OPERATIONS = {
     wire.RANGES: ranges,
     wire.BLOBS: blobs,
     wire.HAVE: have,
+    wire.DAMAGES: damages,
 }

@@ -71,10 +71,12 @@ class Pager:
             summary = b"" if witness else rows.peek_summary(value)
             size += len(name) + len(witness) + len(summary) + ROW_BYTES
             seen.append(name + ballot + witness)
+            shown = flags & wire.LIVE
             if flags & rows.DAMAGED:
                 seen[-1] += DAMAGED
+                shown |= wire.DAMAGED
             if not digest_only:
-                page.append(wire.encode_row(name, ballot, flags & wire.LIVE, summary, witness))
+                page.append(wire.encode_row(name, ballot, shown, summary, witness))
         seen.append(MORE if truncated else DONE)
         return wire.encode_page(page, truncated=truncated, digest=digest_of(b"".join(seen)))
 

@@ -15,7 +15,7 @@ import xxhash
 
 from core.checksum import sums_match
 from core.errors import Corrupt
-from objectd.wire import digest_of
+from objectd.wire import BLOB_ID_BYTES, digest_of
 
 MAGIC = b"RSLG"
 VERSION = 1
@@ -30,7 +30,8 @@ CEILING = 3
 FENCE = 4
 DROP = 5
 GROUP = 6  # begins what is synced together; all before it was synced when it was written
-KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP, GROUP})
+DROP_PIECES = 16  # like DROP, of single fragments
+KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP, GROUP, DROP_PIECES})
 
 
 class RegisterHead(msgspec.Struct, array_like=True, frozen=True):
@@ -97,6 +98,12 @@ def drop_limit(key: bytes) -> Place | None:
         return None
     segment, offset = _LIMIT.unpack(key)
     return Place(segment, offset, 0)
+
+
+def pieces_of(kind: int, head: bytes) -> list[bytes]:
+    """Blob ids of a DROP record; blob ids and fragments of a DROP_PIECES record."""
+    size = BLOB_ID_BYTES + (kind == DROP_PIECES)
+    return [head[start : start + size] for start in range(0, len(head), size)]
 
 
 def encode_prefix(kind: int, key: bytes, head: bytes, body_bytes: int, wall_us: int) -> bytes:

@@ -34,11 +34,12 @@ NAME_CUT_BYTES = 440  # keeps E keys (1 + 8 + 16 + cut + 1 + 16) below LMDB's 51
 PARTITIONED_BYTES = 5  # table and partition, in keys that begin with them
 CUT_MARK = b"\xff"  # never part of UTF-8, so cut keys sort after every name they begin with
 META_IN_ROW_BYTES_MAX = 2048
+_DAMAGED = b"damaged here"
 DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot is known
 
 # ballot, flags, size, expires_s, digest, segment, offset, length, name, summary, meta, inline bytes
 _REGISTER = struct.Struct(">16sBQQ16sIQIHHII")
-_BLOB = struct.Struct(">IQIIIQHI")
+_BLOB = struct.Struct(">IQIIIQHI?")
 _STATS = struct.Struct(">QQ16s16sQQ")
 _TALLY = struct.Struct(">QQ16s")
 
@@ -84,6 +85,7 @@ class BlobRow(NamedTuple):
     wall_us: int
     policy: int
     total: int
+    bad: bool = False  # it was found not to verify, and counts as missing
 
 
 class StatsRow(NamedTuple):
@@ -105,7 +107,7 @@ class StatsRow(NamedTuple):
 class Tally(NamedTuple):
     """A partition in short: pieces and their bytes, or ranges and their registers; and a digest of them."""
 
-    count: int = 0
+    members: int = 0
     size: int = 0
     digest: bytes = bytes(16)
 
@@ -257,6 +259,7 @@ def pack_blob(row: BlobRow) -> bytes:
         row.wall_us,
         row.policy,
         row.total,
+        row.bad,
     )
 
 
@@ -294,9 +297,9 @@ def fold(digest: bytes, *others: bytes) -> bytes:
     return total.to_bytes(16, "big")
 
 
-def register_digest(name: bytes, ballot: bytes) -> bytes:
-    """What one register adds to its range's digest."""
-    return xxhash.xxh3_128_digest(name + ballot)
+def register_digest(name: bytes, ballot: bytes, *, damaged: bool = False) -> bytes:
+    """What one register adds to its range's digest; a damaged one differs from all others."""
+    return xxhash.xxh3_128_digest(name + ballot + _DAMAGED if damaged else name + ballot)
 
 
 def piece_digest(blob: bytes) -> bytes:

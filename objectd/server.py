@@ -279,7 +279,7 @@ class ObjectServer:
         except (OSError, Corrupt):
             data = None
         if data is not None:
-            _reply_verified(connection, call, row, want, data)
+            _reply_verified(device, connection, call, row, want=want, data=data)
             return
         self._spawn(self._reply_read(device, connection, call, row, want))
 
@@ -297,7 +297,7 @@ class ObjectServer:
             log.error("a register cannot be read from %s: %s", device.identity.name, error)
             connection.reply(call, wire.FAILED)
             return
-        _reply_verified(connection, call, row, want, data)
+        _reply_verified(device, connection, call, row, want=want, data=data)
 
     def _fence(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_fence(call.head)
@@ -467,11 +467,19 @@ def held_of(row: RegisterRow) -> bytes:
 
 
 def _reply_verified(
-    connection: ServerConnection, call: Frame, row: RegisterRow, want: int, data: bytes
+    device: Device,
+    connection: ServerConnection,
+    call: Frame,
+    row: RegisterRow,
+    *,
+    want: int,
+    data: bytes,
 ) -> None:
     """Send what is wanted of a body read from the log, once all of it has been verified."""
     if wire.digest_of(data) != row.digest:
-        log.error("a register in segment %d does not verify", row.place.segment)
+        decode = wire.decode_read if call.operation == wire.READ else wire.decode_prepare
+        message = decode(call.head)
+        device.damage.register(message.range_id, message.name, row)
         connection.reply(call, wire.CORRUPT)
         return
     front = row.summary_bytes + row.meta_bytes

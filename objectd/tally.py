@@ -17,11 +17,13 @@ _NOTHING = Tally()
 def count_piece(
     index: Index, partition: int, blob_fragment: bytes, row: BlobRow, *, sign: int
 ) -> None:
-    """Add (sign 1) or take away (-1) one piece of a blob."""
+    """Add (sign 1) or take away (-1) one piece of a blob; a bad one does not count."""
+    if row.bad:
+        return
     key = rows.piece_tally_key(row.policy, partition, blob_fragment[-1])
     tally = _tally(index, key)
     digest = rows.fold(tally.digest, rows.piece_digest(blob_fragment[:-1]))
-    _store(index, key, Tally(tally.count + sign, tally.size + sign * row.body_bytes, digest))
+    _store(index, key, Tally(tally.members + sign, tally.size + sign * row.body_bytes, digest))
 
 
 def count_range(
@@ -35,8 +37,8 @@ def count_range(
     digest = rows.fold(
         tally.digest, rows.range_digest(range_id, old), rows.range_digest(range_id, new)
     )
-    count = tally.count + (not new.empty) - (not old.empty)
-    _store(index, key, Tally(count, tally.size + new.held - old.held, digest))
+    members = tally.members + (not new.empty) - (not old.empty)
+    _store(index, key, Tally(members, tally.size + new.held - old.held, digest))
 
 
 def _tally(index: Index, key: bytes) -> Tally:
@@ -45,7 +47,7 @@ def _tally(index: Index, key: bytes) -> Tally:
 
 
 def _store(index: Index, key: bytes, tally: Tally) -> None:
-    if tally.count:
+    if tally.members:
         index.put(key, rows.pack_tally(tally))
     else:
         index.delete(key)

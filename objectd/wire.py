@@ -34,6 +34,8 @@ BLOBS = 13
 HAVE = 14
 PARTITIONS = 15
 RANGE_PARTITIONS = 16
+DROP_PIECES = 17
+DAMAGES = 18
 STATUS = 20
 
 # statuses of replies
@@ -48,6 +50,7 @@ BAD = 7  # the call itself is malformed
 
 # record flags
 LIVE = 1  # counts and lists; without it the record is a tombstone
+DAMAGED = 2  # in rows of a listing: only the ballot is known here
 
 # how much of a register a call wants back
 WANT_BALLOT = 0
@@ -335,6 +338,41 @@ class DropBlobs(msgspec.Struct, array_like=True, frozen=True):
     blobs: list[Id]
 
 
+class DropPieces(msgspec.Struct, array_like=True, frozen=True):
+    """Forget these (blob, fragment) pairs."""
+
+    pieces: list[tuple[Id, Byte]]
+
+
+class DamagesCall(msgspec.Struct, array_like=True, frozen=True):
+    """What was found not to verify on a device, and has not been replaced yet."""
+
+    limit: Count
+
+
+class LostPiece(msgspec.Struct, array_like=True, frozen=True):
+    """A piece that was held, and of which stripe (length `total`)."""
+
+    blob: bytes
+    fragment: int
+    policy: int
+    total: int
+
+
+class LostRegister(msgspec.Struct, array_like=True, frozen=True):
+    """A register of which only the ballot is still known."""
+
+    range_id: bytes
+    name: bytes
+
+
+class Damages(msgspec.Struct, array_like=True, frozen=True):
+    """The oldest of them."""
+
+    pieces: list[LostPiece]
+    registers: list[LostRegister]
+
+
 class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
     """One device in numbers (bytes and counts)."""
 
@@ -390,6 +428,9 @@ decode_put_blob = msgspec.msgpack.Decoder(PutBlob).decode
 decode_get_blob = msgspec.msgpack.Decoder(GetBlob).decode
 decode_blob_bytes = msgspec.msgpack.Decoder(BlobBytes).decode
 decode_drop = msgspec.msgpack.Decoder(DropBlobs).decode
+decode_drop_pieces = msgspec.msgpack.Decoder(DropPieces).decode
+decode_damages_call = msgspec.msgpack.Decoder(DamagesCall).decode
+decode_damages = msgspec.msgpack.Decoder(Damages).decode
 decode_status = msgspec.msgpack.Decoder(list[DeviceStatus]).decode
 
 

@@ -113,10 +113,8 @@ def state_of(device: Device) -> State:
         body = raw[blob.place.length - blob.body_bytes :]
         assert records.decode_blob_head(head).sums == block_sums(body)
         state.blobs[logged[:16], logged[16]] = body
-    for key, value in device.index.scan(rows.STATS_TABLE, b"T"):
-        state.stages[key[rows.PARTITIONED_BYTES :]] = rows.unpack_stats(value).stage
-    for range_id, stats in device._stats.items():
-        state.stages[range_id] = stats.stage
+    for range_id in device.ranges():
+        state.stages[range_id] = device.stats(range_id).stage
     state.ceiling_us = device.stored_ceiling_us
     return state
 
@@ -159,6 +157,8 @@ def check_tallies(device: Device) -> None:
     pieces: dict[bytes, rows.Tally] = defaultdict(rows.Tally)
     for key, value in device.index.scan(rows.BLOB_TABLE, b"C"):
         row, partition = rows.unpack_blob(value), int.from_bytes(key[1:5], "big")
+        if row.bad:
+            continue
         where = rows.piece_tally_key(row.policy, partition, key[-1])
         count, size, digest = pieces[where]
         folded = rows.fold(digest, rows.piece_digest(key[5:-1]))
@@ -173,4 +173,4 @@ def check_tallies(device: Device) -> None:
     for table, counted in ((rows.PIECE_TALLY_TABLE, pieces), (rows.RANGE_TALLY_TABLE, ranges)):
         found = device.index.scan(table, rows.after_table(table))
         told = {key: rows.unpack_tally(value) for key, value in found}
-        assert told == {key: tally for key, tally in counted.items() if tally.count}
+        assert told == {key: tally for key, tally in counted.items() if tally.members}

@@ -182,7 +182,7 @@ def test_a_damaged_row_never_agrees_with_another_replica() -> None:
     pages = [decode(list_page(index, call)) for index in (good, bad)]
     assert pages[0].digest != pages[1].digest
     assert pages[1].rows[0].summary is None
-    assert pages[1].rows[0].flags == wire.LIVE
+    assert pages[1].rows[0].flags == wire.LIVE | wire.DAMAGED
 
 
 class FakeReplicas:

@@ -151,8 +151,8 @@ def test_a_dropped_blob_does_not_come_back_when_its_drop_is_compacted() -> None:
     on_node(work)
 
 
-def test_a_record_that_does_not_verify_keeps_its_segment_and_no_other() -> None:
-    """It is not copied as if it were good; the other segments are compacted all the same."""
+def test_a_blob_that_does_not_verify_keeps_its_segment_until_it_is_replaced() -> None:
+    """It is not copied as if it were good, and counts as missing; other segments are compacted meanwhile."""
     logging.getLogger("ringstack.objectd").setLevel(logging.CRITICAL)
 
     async def work(node: Node) -> None:
@@ -170,6 +170,15 @@ def test_a_record_that_does_not_verify_keeps_its_segment_and_no_other() -> None:
         assert done == [1, 2]
         assert node.device.log.segments == [1, 3]
         assert (await node.get_blob(b"b" * 16)).status == wire.CORRUPT
+        assert not node.device.has_good(b"b" * 16, 0)
+        [lost] = node.device.damage.told(9).pieces
+        assert (lost.blob, lost.total) == (b"b" * 16, 11)
+        [kept] = node.disk.list_directory("quarantine")
+        assert b"b" * 16 in (node.disk.read_file(f"quarantine/{kept}") or b"")
+        await node.put_blob(b"b" * 16, b"will be good")
+        assert await compact.compact_once(node.device, ratio_max=0.8) == 1
+        assert node.device.log.segments == [3]
+        assert node.device.damage.told(9).pieces == []
         assert (await node.get_blob(b"f" * 16)).status == wire.OK
 
     on_node(work)

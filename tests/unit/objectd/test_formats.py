@@ -35,10 +35,10 @@ def test_the_rows_of_the_index() -> None:
         BALLOT.hex() + "01" "0000000000000002" "0000000000000003" + "64" * 16
         + "00000004" "0000000000000005" "00000006" "0000" "0002" "00000001" "00000009" "7373" "6d"
     )  # fmt: skip
-    blob = BlobRow(Place(1, 2, 3), 4, 5, 6, 7, 8)
+    blob = BlobRow(Place(1, 2, 3), 4, 5, 6, 7, 8, bad=True)
     assert rows.pack_blob(blob).hex() == (
         "00000001" "0000000000000002" "00000003" "00000004" "00000005" "0000000000000006"
-        "0007" "00000008"
+        "0007" "00000008" "01"
     )  # fmt: skip
     stats = StatsRow(1, 2, b"d" * 16, BALLOT, 3, 4)
     assert rows.pack_stats(stats).hex() == (
@@ -89,12 +89,13 @@ def test_the_documents_name_every_operation_kind_and_status() -> None:
         "GET_BLOB",
     ]
     operations += ["DROP_BLOBS", "BLOBS", "HAVE", "STATUS", "PARTITIONS", "RANGE_PARTITIONS"]
+    operations += ["DROP_PIECES", "DAMAGES"]
     statuses = ["OK", "REFUSED", "STALE", "ABSENT", "FULL", "CORRUPT", "FAILED", "BAD"]
     for name in operations + statuses:
         assert f"| {getattr(wire, name)} | {name} |" in frame
     assert f"| {LOST} | LOST |" in frame
     log = (DOCS / "log.md").read_text()
-    for name in ("BLOB", "REGISTER", "CEILING", "FENCE", "DROP", "GROUP"):
+    for name in ("BLOB", "REGISTER", "CEILING", "FENCE", "DROP", "GROUP", "DROP_PIECES"):
         assert f"| {getattr(records, name)} | {name} |" in log
     index = (DOCS / "index.md").read_text()
     sizes = [int(size) for size in re.findall(r"(?:row|Tally) \((\d+) bytes", index)]

@@ -71,10 +71,10 @@ def test_a_rotten_piece_is_replaced_by_repair(container: str) -> None:
             data[at + 3000] ^= 0xFF
         assert await cloud.get("o", container) == body
         device = cloud.cluster.nodes[asked_first].device()
-        assert len(device.rotten) == 1
+        assert len(device.damage.pieces) == 1
         done = await cloud.cluster.proxies[0].repair()
         assert done.blobs == 1
-        assert device.rotten == set()
+        assert device.damage.pieces == {}
         assert await cloud.get("o", container) == body
 
     on_cloud(work)
