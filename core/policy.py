@@ -6,6 +6,7 @@ changes. A rule that no default names is refused, whatever the file says about a
 
 from __future__ import annotations
 
+import ast
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,45 @@ class Rule(NamedTuple):
     name: str
     check: str
     scopes: tuple[str, ...] = ()
+
+
+class Comparison(oslo.Check):
+    """`attribute:%(target)s`, as oslo.policy means it, except that two missing values are not equal.
+
+    oslo.policy compares texts, so a target without a domain (None) would equal a caller without one, and
+    `domain_id:%(target.domain_id)s` would let every project's reader in.
+    """
+
+    def __call__(
+        self, target: Mapping[str, Any], creds: Mapping[str, Any], *others: object, **more: object
+    ) -> bool:
+        """Whether it holds."""
+        del others, more
+        try:
+            wanted = self.match % target
+        except KeyError:
+            return False
+        try:
+            return bool(wanted == str(ast.literal_eval(self.kind)))
+        except ValueError:
+            pass
+        if "%(" in self.match and wanted == "None":
+            return False
+        return _holds(creds, self.kind.split("."), wanted)
+
+
+def _holds(value: Any, path: list[str], wanted: str) -> bool:
+    """Whether something at a path of nested dictionaries and lists reads like `wanted`."""
+    if isinstance(value, list):
+        return any(_holds(item, path, wanted) for item in value)
+    if not path:
+        return str(value) == wanted
+    return (
+        isinstance(value, Mapping) and path[0] in value and _holds(value[path[0]], path[1:], wanted)
+    )
+
+
+oslo.register(None, Comparison)
 
 
 class Policy:

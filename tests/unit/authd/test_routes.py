@@ -1,0 +1,51 @@
+"""Every operation of the Identity API is guarded."""
+
+from __future__ import annotations
+
+import pytest
+
+from authd.rules import RULES
+from core.api.route import OWN, PUBLIC
+from tests.identity_site import IdentitySite
+
+# Operations that need no token, each for a reason of its own: discovery, log-in, a password changed with the old one.
+OPEN = {
+    ("GET", "/"),
+    ("GET", "/v3"),
+    ("POST", "/v3/auth/tokens"),
+    ("POST", "/v3/users/{user_id}/password"),
+}
+
+
+def test_every_route_has_a_rule_that_exists(site: IdentitySite) -> None:
+    """Public ones are named here one by one."""
+    known = {rule.name for rule in RULES}
+    for route in site.app.table.routes:
+        if route.rule == PUBLIC:
+            assert (route.method, route.path) in OPEN, route
+        elif route.rule != OWN:
+            assert route.rule in known, route
+
+
+def test_no_route_answers_without_a_token(site: IdentitySite) -> None:
+    """401 for every operation that is not public, whatever is in the path."""
+    for route in site.app.table.routes:
+        if route.rule == PUBLIC:
+            continue
+        path = route.path.replace("{", "").replace("}", "")
+        assert site.call(route.method, path).status == 401, route
+        assert site.call(route.method, path, token="gAAAA").status == 401, route
+
+
+def test_unknown_paths_and_methods_are_told_apart(site: IdentitySite) -> None:
+    """404, and 405 with what is allowed."""
+    assert site.admin("GET", "/v3/nothing").status == 404
+    reply = site.admin("PUT", "/v3/projects")
+    assert reply.status == 405
+    assert reply.headers["allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{", b'{"project": 1}', b"\xff", b"[" * 100_000])
+def test_bodies_that_are_not_the_object_wanted_are_400(site: IdentitySite, raw: bytes) -> None:
+    """Whatever they are instead."""
+    assert site.admin("POST", "/v3/projects", raw=raw).status == 400
