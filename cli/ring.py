@@ -224,6 +224,8 @@ def apply(data: Path, *, as_json: bool) -> None:
         if made.parts:
             check_movable(data, current, made)
         for change in changes:
+            if change.joint is not None:
+                store.write(change.joint)
             store.write(change.epoch)
     if as_json:
         _print_json(_outline(draft, current, changes) | made.to_json())

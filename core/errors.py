@@ -54,6 +54,14 @@ class Stale(Unavailable):
         self.stage = stage
 
 
+class Moved(Unavailable):
+    """The range has other replicas than the caller's ring says; learn `epoch`, then ask again."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__("Moved", f"the replicas of the range have changed by epoch {epoch}")
+        self.epoch = epoch
+
+
 class Corrupt(RingstackError):
     """Bytes do not verify; they are quarantined and another copy is used."""
 

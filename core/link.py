@@ -392,7 +392,7 @@ class Link:
         self.address = address
         self.key = key
         self.epoch = 0
-        self.peer_epoch = 0
+        self.on_other_epoch: Callable[[Link, int], None] | None = None
         self._connection: LinkConnection | None = None
         self._pending: dict[int, Reply] = {}
         self._next_call = 0
@@ -505,7 +505,8 @@ class Link:
 
     def complete(self, frame: Frame) -> None:
         """Deliver a reply."""
-        self.peer_epoch = max(self.peer_epoch, frame.epoch)
+        if frame.epoch != self.epoch and self.on_other_epoch is not None:
+            self.on_other_epoch(self, frame.epoch)
         reply = self._pending.pop(frame.call, None)
         if reply is not None:
             reply(frame)

@@ -1,33 +1,39 @@
 """Ballots: hybrid logical timestamps that order every round on every register. Pure.
 
-A ballot is 16 bytes, ordered as bytes: stage (4, the range's configuration), clock (8, microseconds,
-never behind the wall clock nor behind anything seen), proposer (4, unique to one process run).
-The stage is the most significant part, so that a fenced range outranks every older request.
+A ballot is 16 bytes, ordered as bytes: config (3, the epoch in which the replicas of the range last
+changed), stage (3, how often the range was fenced), clock (7, microseconds, never behind the wall
+clock nor behind anything seen), proposer (3, drawn by each process run). Config and stage are the most
+significant parts, so that a range that has moved or was fenced outranks every older request.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
-BALLOT = struct.Struct(">IQI")
 BALLOT_BYTES = 16
+CONFIG_MAX = STAGE_MAX = PROPOSER_MAX = 2**24 - 1
+CLOCK_MAX_US = 2**56 - 1
 ZERO = bytes(BALLOT_BYTES)
 
 
-def make_ballot(stage: int, clock_us: int, proposer: int) -> bytes:
+def make_ballot(stage: int, clock_us: int, proposer: int, config: int = 0) -> bytes:
     """Pack a ballot."""
-    return BALLOT.pack(stage, clock_us, proposer)
+    return ((((config << 24 | stage) << 56) | clock_us) << 24 | proposer).to_bytes(16, "big")
+
+
+def config_of(ballot: bytes) -> int:
+    """The epoch of the replica set a ballot is for."""
+    return int.from_bytes(ballot[:3], "big")
 
 
 def stage_of(ballot: bytes) -> int:
     """The range stage a ballot belongs to."""
-    return int.from_bytes(ballot[:4], "big")
+    return int.from_bytes(ballot[3:6], "big")
 
 
 def clock_of(ballot: bytes) -> int:
     """Clock part, microseconds."""
-    return int.from_bytes(ballot[4:12], "big")
+    return int.from_bytes(ballot[6:13], "big")
 
 
 class HybridClock:
@@ -35,7 +41,7 @@ class HybridClock:
 
     def __init__(self, wall_us: Callable[[], int], proposer: int) -> None:
         self._wall_us = wall_us
-        self.proposer = proposer
+        self.proposer = proposer & PROPOSER_MAX
         self.last_us = 0
 
     def tick(self) -> int:
@@ -47,6 +53,6 @@ class HybridClock:
         """Never fall behind a value seen elsewhere."""
         self.last_us = max(self.last_us, clock_us)
 
-    def ballot(self, stage: int) -> bytes:
-        """A fresh ballot above all earlier ones of this stage."""
-        return make_ballot(stage, self.tick(), self.proposer)
+    def ballot(self, stage: int, config: int = 0) -> bytes:
+        """A fresh ballot above all earlier ones of this config and stage."""
+        return make_ballot(stage, self.tick(), self.proposer, config)

@@ -26,6 +26,7 @@ from core.real import RealDisk, RealEnv, make_directory, write_durably
 from objectd import compact
 from objectd.device import IDENTITY, Device, DeviceIdentity
 from objectd.lmdbindex import LmdbError, LmdbIndex
+from objectd.placement import Placement
 from objectd.server import ObjectServer
 from ring.device import Device as RingDevice
 from ring.local import served_by
@@ -170,12 +171,16 @@ async def serve(data: Path, name: str) -> None:
     """Run until told to stop."""
     installation = Installation(data)
     config, secrets = installation.config(), installation.secrets()
-    epoch = RingStore(installation.ring).current()
+    store = RingStore(installation.ring)
+    found = store.newest()
+    epoch = found.epoch
     if epoch is None:
         raise Corrupt("NoRing", f"there is no valid ring in {installation.ring}")
+    for damage in found.damaged:
+        log.error("a newer ring is damaged and is fetched again: %s", damage.message)
     env = RealEnv()
-    server = ObjectServer(env, secrets.cluster_key, {})
-    server.frames.epoch = epoch.number
+    placement = Placement(epoch, store.keep, least=max(store.numbers()))
+    server = ObjectServer(env, secrets.cluster_key, {}, placement)
     opening = Opening(
         env, installation, lambda device: server.devices.update({device.identity.device: device})
     )

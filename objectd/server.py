@@ -16,17 +16,20 @@ from collections.abc import Callable
 import msgspec
 
 from core.env import Env
-from core.errors import Corrupt
+from core.errors import Conflict, Corrupt
 from core.frame import Frame
 from core.link import FrameServer, ServerConnection
-from core.stamp import ZERO, clock_of, make_ballot, stage_of
+from core.stamp import ZERO, clock_of, config_of, make_ballot, stage_of
 from objectd import inventory, rows, wire
 from objectd import record as records
 from objectd.blobcalls import BlobCalls, status_of
 from objectd.device import Device
 from objectd.listing import Pager
 from objectd.pagecache import PageCache
+from objectd.placement import Placement
 from objectd.rows import RegisterRow
+from ring.epoch import Epoch
+from ring.file import decode_epoch, encode_epoch
 
 log = logging.getLogger("ringstack.objectd")
 
@@ -36,13 +39,18 @@ Operation = Callable[[Device, ServerConnection, Frame], None]
 class ObjectServer:
     """Dispatches frames to the devices of one process."""
 
-    def __init__(self, env: Env, key: bytes, devices: dict[int, Device]) -> None:
+    def __init__(
+        self, env: Env, key: bytes, devices: dict[int, Device], placement: Placement
+    ) -> None:
         self.env = env
         self.devices = devices
+        self.placement = placement
         self.frames = FrameServer(env, key, self.handle)
+        self.frames.epoch = placement.epoch.number
         self.calls: dict[int, int] = {}
         self._writing: dict[tuple[int, bytes], list[Callable[[], None]]] = {}
         self._fencing: dict[tuple[int, bytes], int] = {}
+        self._settling: set[tuple[int, bytes]] = set()
         self._pages = PageCache()
         self._ceiling_waiters: dict[int, list[Callable[[], None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,30 +62,84 @@ class ObjectServer:
             wire.LIST: self._list,
             wire.STATS: self._stats,
             wire.EXPIRED: self._expired,
-            wire.STATUS: self._status,
             **inventory.OPERATIONS,
             **BlobCalls(self._spawn).operations,
+        }
+        self._whole: dict[int, Callable[[ServerConnection, Frame], None]] = {
+            wire.STATUS: self._status_all,
+            wire.RING: self._ring,
+            wire.TELL_RING: self._tell_ring,
         }
 
     def handle(self, connection: ServerConnection, call: Frame) -> None:
         """Answer one frame, now or later."""
         self.calls[call.operation] = self.calls.get(call.operation, 0) + 1
+        whole = self._whole.get(call.operation)
         operation = self._operations.get(call.operation)
-        if operation is None:
+        if whole is None and operation is None:
             connection.reply(call, wire.BAD)
             return
-        if call.operation == wire.STATUS:
-            self._status_all(connection, call)
-            return
-        device = self.devices.get(call.device)
-        if device is None:
-            connection.reply(call, wire.FAILED)
-            return
         try:
+            if whole is not None:
+                whole(connection, call)
+                return
+            assert operation is not None
+            device = self.devices.get(call.device)
+            if device is None:
+                connection.reply(call, wire.FAILED)
+                return
             operation(device, connection, call)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             log.warning("a malformed call was refused: %s", error)
             connection.reply(call, wire.BAD)
+
+    # -- the ring ------------------------------------------------------------------------------
+
+    def install(self, epoch: Epoch) -> None:
+        """Keep and obey a newer ring. Raises OSError, or Conflict when it is not the one we know.
+
+        Accepts for an older replica set that are being written may still become durable; until they have,
+        no call for the newer set is answered, so that whoever reads at the new epoch reads them too.
+        """
+        if not self.placement.install(epoch):
+            return
+        self._settling |= self._writing.keys()
+        self._settle()
+
+    def _settle(self, slot: tuple[int, bytes] | None = None) -> None:
+        if slot is not None:
+            self._settling.discard(slot)
+        if not self._settling:
+            self.frames.epoch = self.placement.epoch.number
+
+    def _ring(self, connection: ServerConnection, call: Frame) -> None:
+        epoch = self.placement.epoch
+        newer = epoch.number > wire.decode_ring_call(call.head).newer_than
+        connection.reply(call, wire.OK, b"", encode_epoch(epoch) if newer else b"")
+
+    def _tell_ring(self, connection: ServerConnection, call: Frame) -> None:
+        try:
+            self.install(decode_epoch(bytes(call.body), "a ring that was told"))
+        except (Corrupt, Conflict) as error:
+            log.error("a ring was refused: %s", error.message)
+            connection.reply(call, wire.BAD)
+        except OSError as error:
+            log.error("a ring could not be kept: %s", error)
+            connection.reply(call, wire.FAILED)
+        else:
+            connection.reply(call, wire.OK)
+
+    def _misplaced(
+        self, connection: ServerConnection, call: Frame, range_id: bytes, config: int
+    ) -> bool:
+        """Refuse a call that was made for another replica set of its range."""
+        status = self.placement.refusal(range_id, config)
+        if status is None and wire.ANY_CONFIG > config > self.frames.epoch:
+            status = wire.NEW_RING  # in a moment: writes for the old set are still settling
+        if status is None:
+            return False
+        connection.reply(call, status)
+        return True
 
     # -- registers -----------------------------------------------------------------------------
 
@@ -106,6 +168,8 @@ class ObjectServer:
         if self._later(device, key, lambda: self._prepare(device, connection, call)):
             return
         ballot = message.ballot
+        if self._misplaced(connection, call, message.range_id, config_of(ballot)):
+            return
         if self._stale(device, connection, call, message.range_id, stage_of(ballot)):
             return
         value = device.index.get(key)
@@ -188,7 +252,10 @@ class ObjectServer:
         key = rows.register_key(message.range_id, message.name)
         if self._later(device, key, lambda: self._accept(device, connection, call)):
             return
-        if self._stale(device, connection, call, message.range_id, stage_of(message.ballot)):
+        if not message.chosen and (
+            self._misplaced(connection, call, message.range_id, config_of(message.ballot))
+            or self._stale(device, connection, call, message.range_id, stage_of(message.ballot))
+        ):
             return
         if (
             message.summary_bytes + message.meta_bytes > len(call.body)
@@ -223,6 +290,7 @@ class ObjectServer:
 
         def done(error: OSError | None) -> None:
             waiting = self._writing.pop(slot)
+            self._settle(slot)
             if error is None:
                 device.acceptor.stored(key, message.ballot)
             connection.reply(call, status_of(error))
@@ -235,6 +303,8 @@ class ObjectServer:
         message = wire.decode_read(call.head)
         key = rows.register_key(message.range_id, message.name)
         if self._later(device, key, lambda: self._read(device, connection, call)):
+            return
+        if self._misplaced(connection, call, message.range_id, message.config):
             return
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
@@ -301,6 +371,8 @@ class ObjectServer:
 
     def _fence(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_fence(call.head)
+        if self._misplaced(connection, call, message.range_id, message.config):
+            return
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
         self._write_fence(
@@ -332,6 +404,8 @@ class ObjectServer:
 
     def _list(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_list(call.head)
+        if self._misplaced(connection, call, message.range_id, message.config):
+            return
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
         page = self._known_page(device, message)
@@ -381,7 +455,12 @@ class ObjectServer:
     def _stats(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_stats_call(call.head)
         answer = []
-        for range_id in message.range_ids:
+        if len(message.configs) != len(message.range_ids):
+            connection.reply(call, wire.BAD)
+            return
+        for range_id, config in zip(message.range_ids, message.configs, strict=True):
+            if self._misplaced(connection, call, range_id, config):
+                return
             row = device.stats(range_id)
             answer.append(
                 wire.RangeStats(row.live_count, row.size_bytes, row.digest, row.top, row.stage)
@@ -406,9 +485,6 @@ class ObjectServer:
         connection.reply(call, wire.OK, b"", wire.encode(found))
 
     # -- the node ------------------------------------------------------------------------------
-
-    def _status(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        connection.reply(call, wire.OK, b"", wire.encode([device.status()]))
 
     def _status_all(self, connection: ServerConnection, call: Frame) -> None:
         statuses = [device.status() for device in self.devices.values()]

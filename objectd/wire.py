@@ -16,7 +16,7 @@ import msgspec
 import xxhash
 
 from core.limits import OBJECT_NAME_BYTES_MAX
-from core.stamp import ZERO
+from core.stamp import CONFIG_MAX, STAGE_MAX, ZERO
 
 # operations
 PREPARE = 1
@@ -37,6 +37,8 @@ RANGE_PARTITIONS = 16
 DROP_PIECES = 17
 DAMAGES = 18
 STATUS = 20
+RING = 21
+TELL_RING = 22
 
 # statuses of replies
 OK = 0
@@ -47,6 +49,8 @@ FULL = 4  # no room
 CORRUPT = 5  # the bytes here do not verify; use another copy
 FAILED = 6  # the device failed or is read-only
 BAD = 7  # the call itself is malformed
+OLD_RING = 8  # the range has moved: the caller's ring is older than the one here (frame's epoch)
+NEW_RING = 9  # the caller's ring is newer than the one that is in force here: tell it, ask again
 
 # record flags
 LIVE = 1  # counts and lists; without it the record is a tombstone
@@ -56,6 +60,9 @@ DAMAGED = 2  # in rows of a listing: only the ballot is known here
 WANT_BALLOT = 0
 WANT_META = 1
 WANT_ALL = 2
+
+ANY_CONFIG = CONFIG_MAX  # whatever replicas the range has by now; for background work
+ANY_STAGE = STAGE_MAX
 
 RANGE_BYTES = 16
 BLOB_ID_BYTES = 16
@@ -120,12 +127,13 @@ class Refusal(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Read(msgspec.Struct, array_like=True, frozen=True):
-    """Read a register at a stage."""
+    """Read a register at a stage. `config` is the epoch since which the caller's replica set stands."""
 
     range_id: Id
     name: Name
     stage: Word
     want: Byte
+    config: Word
 
 
 class Fence(msgspec.Struct, array_like=True, frozen=True):
@@ -133,6 +141,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
 
     range_id: Id
     stage: Word
+    config: Word
 
 
 class ListCall(msgspec.Struct, array_like=True, frozen=True):
@@ -145,6 +154,7 @@ class ListCall(msgspec.Struct, array_like=True, frozen=True):
 
     range_id: Id
     stage: Word
+    config: Word
     prefix: bytes
     delimiter: bytes
     marker: bytes
@@ -181,9 +191,10 @@ class Page(msgspec.Struct, Generic[S], array_like=True, frozen=True):
 
 
 class StatsCall(msgspec.Struct, array_like=True, frozen=True):
-    """Statistics of ranges."""
+    """Statistics of ranges, and the config of each."""
 
     range_ids: list[Id]
+    configs: list[Word]
 
 
 class RangeStats(msgspec.Struct, array_like=True, frozen=True):
@@ -373,6 +384,12 @@ class Damages(msgspec.Struct, array_like=True, frozen=True):
     registers: list[LostRegister]
 
 
+class RingCall(msgspec.Struct, array_like=True, frozen=True):
+    """Give me your ring if its number is above this one."""
+
+    newer_than: Word
+
+
 class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
     """One device in numbers (bytes and counts)."""
 
@@ -431,6 +448,7 @@ decode_drop = msgspec.msgpack.Decoder(DropBlobs).decode
 decode_drop_pieces = msgspec.msgpack.Decoder(DropPieces).decode
 decode_damages_call = msgspec.msgpack.Decoder(DamagesCall).decode
 decode_damages = msgspec.msgpack.Decoder(Damages).decode
+decode_ring_call = msgspec.msgpack.Decoder(RingCall).decode
 decode_status = msgspec.msgpack.Decoder(list[DeviceStatus]).decode
 
 

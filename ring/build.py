@@ -7,6 +7,8 @@ Promises, for each table:
 - as few replicas move as the change needs, and a removed or weightless device is emptied, no other;
 - equal input gives byte-identical output.
 
+A change that moves replicas takes two epochs, a joint and a stable one (`ring.epoch`).
+
 numpy is imported here and in the modules marked so, and nowhere else in the product: building is
 array work over millions of replicas, but idle servers and the data path must not pay its memory.
 """
@@ -17,6 +19,7 @@ import dataclasses
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,7 +28,7 @@ from ring.chance import Chance
 from ring.deal import deal
 from ring.device import Device, check_devices
 from ring.draft import Draft
-from ring.epoch import Epoch
+from ring.epoch import Epoch, Sources
 from ring.exchange import Exchange
 from ring.grid import Grid, Table, lay_out
 from ring.moves import Moves, moves_between
@@ -34,14 +37,20 @@ from ring.step import take_step
 from ring.target import device_shares, partition_goal
 from ring.tree import grow
 
+Numbers = np.ndarray[tuple[int, ...], np.dtype[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The next epoch, what moves to reach it, and the partitions that want a further epoch."""
+    """The next stable epoch, what moves to reach it, and the partitions that want a further one.
+
+    `joint` is the epoch before it, when anything moves.
+    """
 
     epoch: Epoch
     moves: Moves
     pending: int
+    joint: Epoch | None = None
 
 
 def build(draft: Draft, previous: Epoch | None) -> Change:
@@ -60,9 +69,14 @@ def build(draft: Draft, previous: Epoch | None) -> Change:
         chance = Chance(draft.settings.seed, number, width)
         tables[width], waiting = _next_table(draft, devices, width, before=before, chance=chance)
         pending += waiting
-    epoch = _seal(draft, number, devices, tables)
-    moves = Moves() if previous is None else moves_between(previous, epoch)
-    return Change(epoch, moves, pending)
+    if previous is None:
+        return Change(_seal(draft, number, devices, tables), Moves(), pending)
+    known = {width: _read_table(previous, width, devices) for width in draft.widths}
+    joint = _seal(draft, number, devices, tables, _Before(previous, known))
+    moves = moves_between(previous, joint)
+    if joint.joint:
+        return Change(joint.settled(), moves, pending, joint)
+    return Change(joint, moves, pending)
 
 
 def build_all(draft: Draft, previous: Epoch | None) -> list[Change]:
@@ -75,6 +89,8 @@ def build_all(draft: Draft, previous: Epoch | None) -> list[Change]:
         return []
     while changes[-1].pending and (len(changes) == 1 or len(changes[-1].moves)):
         changes.append(build(draft, changes[-1].epoch))
+    if len(changes[-1].moves) and not _is_described_by(draft, changes[-1].epoch):
+        changes.append(build(draft, changes[-1].epoch))  # devices that are empty now are left out
     return changes
 
 
@@ -135,29 +151,83 @@ def _read_table(previous: Epoch, width: int, devices: Sequence[Device]) -> Table
     return table
 
 
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The previous epoch, and its tables in positions of the new device list."""
+
+    epoch: Epoch
+    tables: dict[int, Table | None]
+
+
 def _seal(
-    draft: Draft, number: int, devices: tuple[Device, ...], tables: dict[int, Table]
+    draft: Draft,
+    number: int,
+    devices: tuple[Device, ...],
+    tables: dict[int, Table],
+    before: _Before | None = None,
 ) -> Epoch:
     """Drop the devices that are neither wanted nor in use, and pack the tables."""
+    changed = {} if before is None else _changed(tables, before)
     used = np.zeros(len(devices), dtype=np.bool_)
     for table in tables.values():
         used[np.unique(table)] = True
+    for rows in changed.values():
+        used[np.unique(rows.positions)] = True
     wanted = {device.id for device in draft.devices}
     kept = np.array([device.id in wanted for device in devices]) | used
     renumber = (np.cumsum(kept) - 1).astype(np.uint16)
+    index = changed.get(draft.settings.index_replicas)
     return Epoch(
         number,
         draft.settings,
         devices=tuple(device for device, keep in zip(devices, kept, strict=True) if keep),
         policies=draft.policies,
-        tables={width: _pack(renumber[table]) for width, table in tables.items()},
+        tables={width: _pack(renumber[table].T, "H") for width, table in tables.items()},
+        since=None if before is None else _since(before.epoch, number, index),
+        sources={
+            width: Sources(
+                _pack(rows.partitions, "I"),
+                _pack(rows.replicas, "H"),
+                _pack(renumber[rows.positions], "H"),
+            )
+            for width, rows in changed.items()
+        },
+        joint=bool(changed),
     )
 
 
-def _pack(table: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]) -> memoryview:
-    """Partition by partition, as the epoch and its file keep it."""
-    packed = array("H")
-    packed.frombytes(np.ascontiguousarray(table.T).tobytes())
+class _Rows(NamedTuple):
+    """The moved replicas of one table, as numpy columns."""
+
+    partitions: Numbers
+    replicas: Numbers
+    positions: Numbers
+
+
+def _changed(tables: dict[int, Table], before: _Before) -> dict[int, _Rows]:
+    """For each table in which something moves: which replicas, and where they were."""
+    changed: dict[int, _Rows] = {}
+    for width, table in tables.items():
+        old = before.tables[width]
+        if old is None:
+            continue
+        partitions, replicas = np.nonzero((table != old).T)
+        if len(partitions):
+            changed[width] = _Rows(partitions, replicas, old[replicas, partitions])
+    return changed
+
+
+def _since(previous: Epoch, number: int, index: _Rows | None) -> memoryview:
+    since = np.frombuffer(previous.since, dtype=np.uint32).copy()
+    if index is not None:
+        since[index.partitions] = number
+    return _pack(since, "I")
+
+
+def _pack(values: Numbers, code: Literal["H", "I"]) -> memoryview:
+    """Numbers as the epoch and its file keep them: of a table, partition by partition."""
+    packed = array(code)
+    packed.frombytes(np.ascontiguousarray(values.astype(f"u{packed.itemsize}")).tobytes())
     return memoryview(packed).toreadonly()
 
 

@@ -5,15 +5,24 @@ a key falls into, which devices hold that partition (the primaries, in replica o
 go when one of those cannot (the hand-offs). There is one placement table for each distinct width;
 policies of equal width share it, and the index of registers uses the table of `index_replicas`.
 
+A change of placement takes two epochs. In the *joint* one the tables are the new ones already, and the
+index range of a partition that moves has two replica sets, the old and the new, both of which must
+agree; the *stable* one after it has the new set alone. `since` tells for each partition in which
+epoch its index replicas last changed: that number is the config part of every ballot. `sources` tells
+where each replica of the last change came from: its blobs may still be there.
+
 Tables are flat buffers of unsigned 16-bit positions in `devices`, partition by partition, so they
 can be views into a mapped file. Nothing here needs numpy: this module is on the data path.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import xxhash
 
@@ -22,10 +31,29 @@ from ring.device import Device, check_devices
 from ring.policy import Policy, check_policies
 from ring.settings import Settings
 
-NUMBER_MAX = 2**63 - 1
+NUMBER_MAX = 2**24 - 1  # it is part of every ballot
 CACHED_PARTITIONS_MAX = 65_536  # per width; the cache starts again when it is full
 
 _hash64 = xxhash.xxh3_64_intdigest
+
+
+class Sources(NamedTuple):
+    """Replicas of one table that moved in the last change, and where each came from.
+
+    Parallel columns, ascending by partition, of which each has at most one row: partition (32-bit),
+    replica and position of the device in the epoch's list (16-bit).
+    """
+
+    partitions: memoryview
+    replicas: memoryview
+    positions: memoryview
+
+
+class Source(NamedTuple):
+    """Where one replica came from."""
+
+    replica: int
+    device: Device
 
 
 class Epoch:
@@ -41,13 +69,16 @@ class Epoch:
         "_shift",
         "_spread",
         "devices",
+        "joint",
         "number",
         "policies",
         "settings",
+        "since",
+        "sources",
         "tables",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (one place builds them, one reads them from a file)
         self,
         number: int,
         settings: Settings,
@@ -55,12 +86,20 @@ class Epoch:
         devices: tuple[Device, ...],
         policies: tuple[Policy, ...],
         tables: Mapping[int, memoryview],
+        since: memoryview | None = None,
+        sources: Mapping[int, Sources] | None = None,
+        joint: bool = False,
     ) -> None:
         self.number = number
         self.settings = settings
         self.devices = devices
         self.policies = policies
         self.tables = dict(tables)
+        if since is None:
+            since = memoryview(array("I", [number]) * settings.part_count).toreadonly()
+        self.since = since
+        self.sources = dict(sources or {})
+        self.joint = joint
         _check(self)
         self._seed = settings.seed
         self._shift = 64 - settings.part_power
@@ -103,17 +142,57 @@ class Epoch:
         found = cache[partition] = tuple([self.devices[position] for position in row])
         return found
 
+    def source(self, partition: int, width: int) -> Source | None:
+        """The replica of a partition that the last change moved, and where it came from."""
+        rows = self.sources.get(width)
+        if rows is None:
+            return None
+        row = bisect_left(rows.partitions, partition)
+        if row == len(rows.partitions) or rows.partitions[row] != partition:
+            return None
+        return Source(rows.replicas[row], self.devices[rows.positions[row]])
+
+    def index_sets(self, partition: int) -> tuple[tuple[Device, ...], ...]:
+        """The replica sets that must each agree on a range: one, or in a joint epoch (new, old)."""
+        new = self.primaries(partition, self.index_replicas)
+        source = self.source(partition, self.index_replicas) if self.joint else None
+        if source is None:
+            return (new,)
+        old = (*new[: source.replica], source.device, *new[source.replica + 1 :])
+        return new, old
+
+    def settled(self) -> Epoch:
+        """The stable epoch after this joint one. Raises Refused when this is stable itself."""
+        _require(self.joint, f"epoch {self.number} is stable")
+        since = array("I", self.since)
+        rows = self.sources.get(self.index_replicas)
+        for partition in () if rows is None else rows.partitions:
+            since[partition] = self.number + 1
+        return Epoch(
+            self.number + 1,
+            self.settings,
+            devices=self.devices,
+            policies=self.policies,
+            tables=self.tables,
+            since=memoryview(since).toreadonly(),
+            sources=self.sources,
+        )
+
     def handoffs(self, partition: int, width: int) -> Iterator[Device]:
         """Every other device of positive weight, in a fixed order, the farthest apart first.
 
-        First devices in regions that neither the primaries nor earlier hand-offs use, then in
+        Before them comes the device that a replica has just moved away from. Then devices in regions that neither the primaries nor earlier hand-offs use, then in
         unused zones, then on unused nodes, then the rest. Within each, candidates come from the
         partitions that follow a random jump, so devices are met in proportion to their share.
         """
         primaries = self.primaries(partition, width)
         if self._spread is None:
             self._spread = _Spread.of(self.devices)
-        return _walk(self, partition, width, spread=self._spread, primaries=primaries)
+        source = self.source(partition, width)
+        if source is not None and source.device not in primaries:
+            yield source.device
+            primaries = (*primaries, source.device)
+        yield from _walk(self, partition, width, spread=self._spread, primaries=primaries)
 
     def device(self, device_id: int) -> Device:
         """The device of that id; raises NotFound("UnknownDevice")."""
@@ -228,7 +307,7 @@ def _candidates(epoch: Epoch, partition: int, width: int) -> Iterator[Device]:
 
 def _check(epoch: Epoch) -> None:
     """Numbers in range, tables of the right size, one for each width that is used."""
-    _require(0 < epoch.number <= NUMBER_MAX, f"number {epoch.number} is not 1 to 2^63-1")
+    _require(0 < epoch.number <= NUMBER_MAX, f"number {epoch.number} is not 1 to {NUMBER_MAX}")
     check_devices(epoch.devices)
     check_policies(epoch.policies)
     ids = [device.id for device in epoch.devices]
@@ -240,6 +319,16 @@ def _check(epoch: Epoch) -> None:
         _require(
             table.format == "H" and len(table) == size,
             f"the table of width {width} is not {size} 16-bit numbers",
+        )
+    _require(
+        epoch.since.format == "I" and len(epoch.since) == epoch.part_count,
+        f"there are not {epoch.part_count} 32-bit numbers of epochs",
+    )
+    for width, rows in epoch.sources.items():
+        _require(width in widths, f"replicas of width {width} have moved in no table")
+        _require(
+            len(rows.partitions) == len(rows.replicas) == len(rows.positions),
+            "the columns of moved replicas differ in length",
         )
 
 

@@ -11,14 +11,15 @@ import dataclasses
 import struct
 import sys
 from array import array
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import xxhash
 
 from core.errors import Corrupt, Refused
 from ring.draft import convert_device, convert_policy
-from ring.epoch import Epoch
+from ring.epoch import Epoch, Sources
 from ring.policy import WIDTH_MAX
 from ring.settings import PART_POWER_MAX, Settings
 
@@ -28,7 +29,9 @@ ALIGNMENT = 64
 CHECKSUM_BYTES = 16
 
 _HEAD = struct.Struct("<8sHBBHHQQQQ")
-_ENTRY = struct.Struct("<HHIQ")  # width, zero, zero, offset
+_ENTRY = struct.Struct("<HHIQ")  # width, kind, count of moved replicas, offset
+_JOINT = 1  # flag
+_TABLE, _SINCE, _SOURCES = range(3)  # kinds of entries
 
 
 class _Head(NamedTuple):
@@ -36,8 +39,8 @@ class _Head(NamedTuple):
     version: int
     part_power: int
     index_replicas: int
-    table_count: int
-    zero: int
+    entry_count: int
+    flags: int
     number: int
     seed: int
     description_bytes: int
@@ -59,13 +62,13 @@ def encode_epoch(epoch: Epoch) -> bytes:
             "devices": [dataclasses.asdict(device) for device in epoch.devices],
         }
     )
-    widths = sorted(epoch.tables)
-    offset = _aligned(_HEAD.size + _ENTRY.size * len(widths) + len(description))
+    parts = _parts(epoch)
+    offset = _aligned(_HEAD.size + _ENTRY.size * len(parts) + len(description))
     entries = b""
     tables: list[bytes] = []
-    for width in widths:
-        table = _little_endian(epoch.tables[width])
-        entries += _ENTRY.pack(width, 0, 0, offset)
+    for (width, kind, count), columns in parts:
+        table = b"".join(_little_endian(column) for column in columns)
+        entries += _ENTRY.pack(width, kind, count, offset)
         tables.append(table.ljust(_aligned(len(table)), b"\x00"))
         offset += len(tables[-1])
     head = _Head(
@@ -73,8 +76,8 @@ def encode_epoch(epoch: Epoch) -> bytes:
         version=VERSION,
         part_power=epoch.settings.part_power,
         index_replicas=epoch.settings.index_replicas,
-        table_count=len(widths),
-        zero=0,
+        entry_count=len(parts),
+        flags=_JOINT if epoch.joint else 0,
         number=epoch.number,
         seed=epoch.settings.seed,
         description_bytes=len(description),
@@ -83,6 +86,21 @@ def encode_epoch(epoch: Epoch) -> bytes:
     front = _HEAD.pack(*head) + entries + description
     body = b"".join((front.ljust(_aligned(len(front)), b"\x00"), *tables))
     return body + xxhash.xxh3_128_digest(body)
+
+
+_Part = tuple[tuple[int, int, int], tuple[memoryview, ...]]
+
+
+def _parts(epoch: Epoch) -> list[_Part]:
+    """What follows the description: ((width, kind, count), columns)."""
+    parts: list[_Part] = [
+        ((width, _TABLE, 0), (epoch.tables[width],)) for width in sorted(epoch.tables)
+    ]
+    parts.append(((epoch.index_replicas, _SINCE, 0), (epoch.since,)))
+    for width in sorted(epoch.sources):
+        rows = epoch.sources[width]
+        parts.append(((width, _SOURCES, len(rows.partitions)), tuple(rows)))
+    return parts
 
 
 def decode_epoch(data: bytes | memoryview, name: str) -> Epoch:
@@ -111,61 +129,114 @@ def _decode(view: memoryview) -> Epoch:
     )
     body = view[:-CHECKSUM_BYTES]
     _require(xxhash.xxh3_128_digest(body) == bytes(view[-CHECKSUM_BYTES:]), "checksum mismatch")
-    _require(head.part_power <= PART_POWER_MAX and head.zero == 0, "header fields out of range")
+    _require(
+        head.part_power <= PART_POWER_MAX and head.flags in {0, _JOINT},
+        "header fields out of range",
+    )
 
-    start = _HEAD.size + _ENTRY.size * head.table_count
+    start = _HEAD.size + _ENTRY.size * head.entry_count
     front = _aligned(start + head.description_bytes)
     _require(front <= len(body), "the description passes the end of the file")
     description = msgspec.json.decode(
         view[start : start + head.description_bytes], type=_Description
     )
     devices = tuple(convert_device(fields) for fields in description.devices)
+    contents = _Contents(1 << head.part_power, len(devices))
+    contents.read(body, head.entry_count, front)
+    _require(contents.since is not None, "the epochs of the partitions are missing")
     return Epoch(
         head.number,
         Settings(head.part_power, head.seed, head.index_replicas, description.overload),
         devices=devices,
         policies=tuple(convert_policy(fields) for fields in description.policies),
-        tables=_decode_tables(body, head, front, device_count=len(devices)),
+        tables=contents.tables,
+        since=contents.since,
+        sources=contents.sources,
+        joint=bool(head.flags & _JOINT),
     )
 
 
-def _decode_tables(
-    body: memoryview, head: _Head, front: int, *, device_count: int
-) -> dict[int, memoryview]:
-    """Views of the tables, by width; they follow each other from `front` to the end."""
-    tables: dict[int, memoryview] = {}
-    offset = front
-    for index in range(head.table_count):
-        entry = body[_HEAD.size + _ENTRY.size * index : _HEAD.size + _ENTRY.size * (index + 1)]
-        width, zero_one, zero_two, table_offset = _ENTRY.unpack(entry)
-        _require(0 < width <= WIDTH_MAX and not (zero_one or zero_two), "a table entry is broken")
-        _require(width not in tables and table_offset == offset, "tables out of order")
-        size = (width << head.part_power) * 2
-        _require(offset + _aligned(size) <= len(body), "a table passes the end of the file")
-        tables[width] = _native(body[offset : offset + size])
-        _require(max(tables[width]) < device_count, "a table names a device that is not listed")
-        offset += _aligned(size)
-    _require(offset == len(body), "bytes after the last table")
-    return tables
+class _Contents:
+    """Views of what follows the description; the parts follow each other without a gap."""
+
+    def __init__(self, part_count: int, device_count: int) -> None:
+        self._part_count = part_count
+        self._device_count = device_count
+        self.tables: dict[int, memoryview] = {}
+        self.since: memoryview | None = None
+        self.sources: dict[int, Sources] = {}
+
+    def read(self, body: memoryview, entry_count: int, offset: int) -> None:
+        """Read all parts, from `offset` to the end."""
+        for index in range(entry_count):
+            entry = body[_HEAD.size + _ENTRY.size * index : _HEAD.size + _ENTRY.size * (index + 1)]
+            width, kind, count, part_offset = _ENTRY.unpack(entry)
+            _require(0 < width <= WIDTH_MAX and kind <= _SOURCES, "a table entry is broken")
+            _require(part_offset == offset, "tables out of order")
+            size = {
+                _TABLE: self._part_count * width * 2,
+                _SINCE: self._part_count * 4,
+                _SOURCES: count * 8,
+            }[kind]
+            _require(kind == _SOURCES or count == 0, "a table entry is broken")
+            _require(offset + _aligned(size) <= len(body), "a table passes the end of the file")
+            self._take(kind, width, body[offset : offset + size])
+            offset += _aligned(size)
+        _require(offset == len(body), "bytes after the last table")
+
+    def _take(self, kind: int, width: int, part: memoryview) -> None:
+        if kind == _TABLE:
+            _require(width not in self.tables, "tables out of order")
+            self.tables[width] = _native(part, "H")
+            self._check_positions(self.tables[width])
+        elif kind == _SINCE:
+            _require(self.since is None, "tables out of order")
+            self.since = _native(part, "I")
+        else:
+            _require(width not in self.sources, "tables out of order")
+            count = len(part) // 8
+            rows = Sources(
+                _native(part[: count * 4], "I"),
+                _native(part[count * 4 : count * 6], "H"),
+                _native(part[count * 6 :], "H"),
+            )
+            self._check_sources(width, rows)
+            self.sources[width] = rows
+
+    def _check_positions(self, positions: memoryview) -> None:
+        _require(
+            not len(positions) or max(positions) < self._device_count,
+            "a table names a device that is not listed",
+        )
+
+    def _check_sources(self, width: int, rows: Sources) -> None:
+        self._check_positions(rows.positions)
+        partitions = rows.partitions.tolist()
+        _require(
+            all(one < two for one, two in pairwise(partitions))
+            and (not partitions or partitions[-1] < self._part_count)
+            and all(replica < width for replica in rows.replicas),
+            "moved replicas out of range or out of order",
+        )
 
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _little_endian(table: memoryview) -> bytes:
+def _little_endian(column: memoryview) -> bytes:
     if sys.byteorder == "little":
-        return table.tobytes()
-    swapped = array("H", table)
+        return column.tobytes()
+    swapped = array(column.format, column)
     swapped.byteswap()
     return swapped.tobytes()
 
 
-def _native(table: memoryview) -> memoryview:
-    """The table as 16-bit numbers of this machine: a view, or a copy on a big-endian one."""
+def _native(column: memoryview, code: Literal["H", "I"]) -> memoryview:
+    """The column as numbers of this machine: a view, or a copy on a big-endian one."""
     if sys.byteorder == "little":
-        return table.toreadonly().cast("H")
-    swapped = array("H", table.tobytes())
+        return column.toreadonly().cast(code)
+    swapped = array(code, column.tobytes())
     swapped.byteswap()
     return memoryview(swapped).toreadonly()
 

@@ -25,6 +25,8 @@ DRAFT_NAME = "builder.json"
 LOCK_NAME = ".lock"
 FILE_MODE = 0o644  # a ring holds no secret; services of other users may read it
 
+EPOCHS_KEPT = 16
+
 
 class RingStore:
     """Epochs and the draft under one directory, usually `<data>/ring`."""
@@ -60,13 +62,26 @@ class RingStore:
         if epoch_number(path.name) != epoch.number:
             raise Bug("RingFileName", f"{path.name} does not name epoch {epoch.number}")
         data = encode_epoch(epoch)
-        if path.exists():
+        if path.exists() and self._whole(epoch.number):
             if path.read_bytes() == data:
                 return path
             raise Conflict("EpochExists", f"{path} holds a different epoch {epoch.number}")
         self.directory.mkdir(parents=True, exist_ok=True)
         write_durably(path, data, FILE_MODE)
         return path
+
+    def _whole(self, number: int) -> bool:
+        try:
+            self.load(number)
+        except Corrupt:
+            return False
+        return True
+
+    def keep(self, epoch: Epoch) -> None:
+        """Store an epoch that another node told us of; older ones than the last few are removed."""
+        self.write(epoch)
+        for number in self.numbers()[:-EPOCHS_KEPT]:
+            (self.directory / file_name(number)).unlink(missing_ok=True)
 
     def has_draft(self) -> bool:
         """Whether `ring create` was run here."""

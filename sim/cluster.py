@@ -9,6 +9,7 @@ from collections.abc import Callable
 from objectd.acceptor import Acceptor
 from objectd.device import Device, DeviceIdentity
 from objectd.memindex import MemoryIndex
+from objectd.placement import Placement
 from objectd.server import ObjectServer
 from proxy.repair.agent import Done, one_pass
 from proxy.repair.pace import Pace
@@ -41,7 +42,8 @@ POLICIES = (
 def make_epoch(count: int) -> Epoch:
     """A ring of `count` devices, one to a node."""
     devices = tuple(
-        RingDevice(n, f"o{n}", 1, 1, f"o{n}", f"tcp:o{n}:{PORT}", f"/o{n}", 1.0) for n in range(count)
+        RingDevice(n, f"o{n}", 1, 1, f"o{n}", f"tcp:o{n}:{PORT}", f"/o{n}", 1.0)
+        for n in range(count)
     )
     return build(Draft(Settings(PART_POWER, SEED), POLICIES, devices), None).epoch
 
@@ -66,6 +68,7 @@ class ObjectNode:
         self.platter.skip_sync = "skip-sync" in cluster.broken
         self.index = MemoryIndex()
         self.env = SimEnv(cluster.loop, cluster.fork_rng(), cluster.draw_skew_us())
+        self.epoch = cluster.epoch  # what is kept durably beside the platter
         self.disk: SimDisk | None = None
         self.server: ObjectServer | None = None
 
@@ -85,9 +88,13 @@ class ObjectNode:
         if "accept-below-promise" in self._cluster.broken:
             broken = BrokenAcceptor(device.acceptor.floor_us)
             device.acceptor = broken
-        self.server = ObjectServer(self.env, KEY, {self.number: device})
+        placement = Placement(self.epoch, self._keep)
+        self.server = ObjectServer(self.env, KEY, {self.number: device}, placement)
         asyncio.ensure_future(self.server.frames.listen(f"tcp:{self.name}:{PORT}"))  # noqa: RUF006
         asyncio.ensure_future(self._commit_often(device))  # noqa: RUF006
+
+    def _keep(self, epoch: Epoch) -> None:
+        self.epoch = epoch
 
     @staticmethod
     async def _commit_often(device: Device) -> None:
@@ -132,11 +139,10 @@ class ProxyNode:
 
     def _start(self) -> None:
         env = SimEnv(self._cluster.loop, self._cluster.fork_rng(), self._skew_us)
-        self._links = Cluster(env, self._cluster.epoch, KEY)
+        broken = frozenset(self._cluster.broken)
+        self._links = Cluster(env, self._cluster.epoch, KEY, broken=broken)
         self._links.start()
-        self.store = ClusterStore(
-            self._links, reap_delay_s=5.0, broken=frozenset(self._cluster.broken)
-        )
+        self.store = ClusterStore(self._links, reap_delay_s=5.0, broken=broken)
         if self._cluster.repairing:
             asyncio.ensure_future(self._repair_often())  # noqa: RUF006
 

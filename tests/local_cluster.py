@@ -8,6 +8,7 @@ from typing import Self
 from core.real import RealDisk, RealEnv
 from objectd.device import Device, DeviceIdentity
 from objectd.lmdbindex import LmdbIndex
+from objectd.placement import Placement
 from objectd.server import ObjectServer
 from proxy.store.cluster import Cluster
 from proxy.store.verbs import ClusterStore
@@ -58,7 +59,8 @@ class LocalCluster:
         path.mkdir(exist_ok=True)
         identity = DeviceIdentity(number, f"d{number}", "test", 6, 7)
         device = Device(self.env, RealDisk(path), LmdbIndex(path / "index"), identity)
-        server = ObjectServer(self.env, KEY, {number: device})
+        placement = Placement(self.epoch, lambda _: None)
+        server = ObjectServer(self.env, KEY, {number: device}, placement)
         await server.frames.listen(self.addresses[number])
         self.servers[number] = server
 

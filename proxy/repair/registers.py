@@ -15,12 +15,10 @@ from objectd import wire
 from proxy.repair.pace import Pace
 from proxy.repair.peers import ask
 from proxy.store.cluster import Cluster, Target
-from proxy.store.propose import majority_of
 from proxy.store.registers import Register, Registers
 
 RANGES_PAGE = 1000
 ROWS_PAGE = 1000
-ANY_STAGE = 0xFFFFFFFF  # a repairer reads whatever stage the range is at
 
 
 class RegisterRepair:
@@ -48,16 +46,20 @@ class RegisterRepair:
             after = page[-1].range_id
 
     def _belongs(self, range_id: bytes, device: Target) -> bool:
-        return any(one.device == device.device for one in self._cluster.index_targets(range_id))
+        return any(
+            one.device == device.device for one in self._cluster.index_replicas(range_id).targets
+        )
 
     async def _compare(self, device: Target, peer: Target, theirs: list[wire.RangeRow]) -> None:
         if not theirs:
             return
-        head = wire.encode(wire.StatsCall([row.range_id for row in theirs]))
+        head = wire.encode(
+            wire.StatsCall([row.range_id for row in theirs], [wire.ANY_CONFIG] * len(theirs))
+        )
         own = wire.decode_stats(await ask(device.link, wire.STATS, device.device, head))
         for mine, row in zip(own, theirs, strict=True):
             if row.stage > mine.stage:
-                fence = wire.encode(wire.Fence(row.range_id, row.stage))
+                fence = wire.encode(wire.Fence(row.range_id, row.stage, wire.ANY_CONFIG))
                 await ask(device.link, wire.FENCE, device.device, fence)
             if row.digest != mine.digest:
                 await self._pull_range(device, peer, row)
@@ -85,7 +87,8 @@ class RegisterRepair:
     ) -> wire.Page[object]:
         call = wire.ListCall(
             range_id,
-            ANY_STAGE,
+            wire.ANY_STAGE,
+            wire.ANY_CONFIG,
             b"",
             b"",
             marker,
@@ -128,18 +131,22 @@ class RegisterRepair:
         self, register: Register, ballot: bytes, device: Target, peer: Target
     ) -> bool:
         """Whether a majority of the range's replicas hold the record at this ballot."""
-        targets = self._cluster.index_targets(register.range_id)
-        holders = 1
-        for other in targets:
-            if other.device in {device.device, peer.device}:
+        targets, majority, _ = self._cluster.index_replicas(register.range_id)
+        holders = []
+        for position, other in enumerate(targets):
+            if other.device == device.device:
                 continue
-            frame = await self._read(other, register, wire.WANT_BALLOT)
-            holders += wire.decode_held(frame.head).ballot == ballot
-        return holders >= majority_of(len(targets))
+            if other.device != peer.device:
+                frame = await self._read(other, register, wire.WANT_BALLOT)
+                if wire.decode_held(frame.head).ballot != ballot:
+                    continue
+            holders.append(position)
+        return majority.of(holders)
 
     @staticmethod
     async def _read(target: Target, register: Register, want: int) -> Frame:
-        read = wire.Read(register.range_id, register.name, ANY_STAGE, want)
+        range_id, name, _ = register
+        read = wire.Read(range_id, name, wire.ANY_STAGE, want, wire.ANY_CONFIG)
         frame = await target.link.ask(wire.READ, target.device, wire.encode(read))
         if frame.status != wire.OK:
             raise Unavailable("NoAnswer", "a peer stopped answering during repair")

@@ -15,7 +15,15 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from core.env import Env
-from core.errors import Conflict, NotFound, PreconditionFailed, Refused, Stale, Unavailable
+from core.errors import (
+    Conflict,
+    Moved,
+    NotFound,
+    PreconditionFailed,
+    Refused,
+    Stale,
+    Unavailable,
+)
 from objectd import wire
 from proxy.store import envelope, names, propose
 from proxy.store.cluster import Cluster
@@ -231,6 +239,9 @@ class Containers:
             except Stale as stale:
                 await self._repair(account, container, stale.stage)
                 continue
+            except Moved as moved:
+                await self._cluster.learn(moved.epoch)
+                continue
             except _Changed:
                 continue
             self.forget(account, container)
@@ -258,19 +269,16 @@ class Containers:
 
     async def _fence(self, range_id: bytes, stage: int) -> None:
         """Refuse everything below `stage`, on a majority of the range's replicas."""
-        targets = self._cluster.index_targets(range_id)
-        needed = propose.majority_of(len(targets))
-        head = wire.encode(wire.Fence(range_id, stage))
-        replies = await Round(
-            targets,
-            wire.FENCE,
-            lambda _: head,
-            enough=lambda replies: propose.granted(replies) >= needed,
-        ).run(timeout_s=FENCE_TIMEOUT_S)
+        targets, majority, config = self._cluster.index_replicas(range_id)
+        head = wire.encode(wire.Fence(range_id, stage, config))
+        replies = await Round(targets, wire.FENCE, lambda _: head, enough=majority.granted).run(
+            timeout_s=FENCE_TIMEOUT_S
+        )
+        propose.check_placed(replies)
         later = propose.fenced(replies)
         if later is not None:
             raise Stale(later.stage)
-        if propose.granted(replies) < needed:
+        if not majority.granted(replies):
             raise Unavailable("NoMajority", "no majority of the index replicas answers")
 
     async def _repair(self, account: str, container: str, stage: int) -> None:

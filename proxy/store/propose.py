@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from core.errors import Moved
 from core.frame import Frame
 from core.stamp import ZERO, stage_of
 from objectd import wire
+from proxy.store.majority import Majority
 
 
 class Seen(NamedTuple):
@@ -43,20 +45,6 @@ class Fenced(NamedTuple):
     stage: int
 
 
-def majority_of(count: int) -> int:
-    """Strict majority."""
-    return count // 2 + 1
-
-
-def granted(replies: Mapping[int, Frame]) -> int:
-    """Answers that are a yes."""
-    count = 0
-    for frame in replies.values():  # on every request's path: a plain loop costs least
-        if frame.status == wire.OK:
-            count += 1
-    return count
-
-
 def fenced(replies: Mapping[int, Frame]) -> Fenced | None:
     """The latest stage that refused us, or None."""
     stage = -1
@@ -64,6 +52,13 @@ def fenced(replies: Mapping[int, Frame]) -> Fenced | None:
         if frame.status == wire.STALE:
             stage = max(stage, stage_of(wire.decode_refusal(frame.head).ballot))
     return Fenced(stage) if stage >= 0 else None
+
+
+def check_placed(replies: Mapping[int, Frame]) -> None:
+    """Raise Moved when a replica knows a newer ring by which the range has moved."""
+    epochs = [frame.epoch for frame in replies.values() if frame.status == wire.OLD_RING]
+    if epochs:
+        raise Moved(max(epochs))
 
 
 def blocked(replies: Mapping[int, Frame], count: int) -> Blocked:
@@ -82,30 +77,31 @@ def blocked(replies: Mapping[int, Frame], count: int) -> Blocked:
 
 
 def judge_held(
-    replies: Mapping[int, Frame], count: int, wants: Mapping[int, int]
+    replies: Mapping[int, Frame], majority: Majority, wants: Mapping[int, int]
 ) -> Seen | Blocked | Fenced:
-    """Judge the answers to prepares or reads of `count` replicas, asked for `wants` each."""
+    """Judge the answers to prepares or reads, asked for `wants` each. Raises Moved."""
+    check_placed(replies)
     stale = fenced(replies)
     if stale is not None:
         return stale
-    if granted(replies) < majority_of(count):
-        return blocked(replies, count)
+    if not majority.granted(replies):
+        return blocked(replies, majority.total)
     best: wire.Held | None = None
     body: bytes | memoryview = b""
     complete = False
-    same = 0
+    same: list[int] = []
     for position, frame in replies.items():
         if frame.status != wire.OK:
             continue
         held = wire.decode_held(frame.head)
         if best is None or held.ballot > best.ballot:
-            best, body, complete, same = held, b"", False, 0
+            best, body, complete, same = held, b"", False, []
         if held.ballot == best.ballot:
-            same += 1
+            same.append(position)
             if not complete and _carries(frame, held, wants.get(position, wire.WANT_BALLOT)):
                 body, complete = frame.body, True
     assert best is not None
-    return Seen(best, body, same >= majority_of(count), complete)
+    return Seen(best, body, majority.of(same), complete)
 
 
 def _carries(frame: Frame, held: wire.Held, want: int) -> bool:
@@ -122,30 +118,24 @@ def _carries(frame: Frame, held: wire.Held, want: int) -> bool:
 class ReadJudge:
     """Judges the answers of a read as they come; `last` is the judgement of all of them so far."""
 
-    __slots__ = ("_count", "_judged", "_needed", "_wants", "last")
+    __slots__ = ("_judged", "_majority", "_wants", "last")
 
-    def __init__(self, count: int, wants: Mapping[int, int]) -> None:
-        self._count = count
-        self._needed = majority_of(count)
+    def __init__(self, majority: Majority, wants: Mapping[int, int]) -> None:
+        self._majority = majority
         self._wants = wants
         self._judged = 0
         self.last: Seen | Blocked | Fenced | None = None
 
     def settled(self, replies: Mapping[int, Frame]) -> bool:
         """The read may stop: a majority hold the same highest record and its body has come."""
-        if granted(replies) < self._needed:
+        if not self._majority.granted(replies):
             return False
         judged = self.judge(replies)
         return isinstance(judged, Seen) and judged.confirmed and judged.complete
 
     def judge(self, replies: Mapping[int, Frame]) -> Seen | Blocked | Fenced:
-        """The judgement of these answers."""
+        """The judgement of these answers. Raises Moved."""
         if self.last is None or self._judged != len(replies):
-            self.last = judge_held(replies, self._count, self._wants)
+            self.last = judge_held(replies, self._majority, self._wants)
             self._judged = len(replies)
         return self.last
-
-
-def committed(replies: Mapping[int, Frame], count: int) -> bool:
-    """A majority stored the accept."""
-    return granted(replies) >= majority_of(count)

@@ -10,25 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
-from core.errors import Stale, Unavailable
+from core.errors import Moved, Stale, Unavailable
 from core.frame import Frame
 from core.stamp import stage_of
 from objectd import wire
 from proxy.store import propose
 from proxy.store.cluster import Cluster, Target
+from proxy.store.majority import Majority
 from proxy.store.record import ListQuery
 from proxy.store.registers import HEDGE_S, Register, Registers
-from proxy.store.round import Round, preferred
+from proxy.store.round import Replies, Round, preferred
 
 LIST_TIMEOUT_S = 10.0
 STATS_TIMEOUT_S = 1.0
 MERGE_WAIT_S = 0.5
+MOVED_TRIES = 5
 MERGE_ROWS = 1000  # rows fetched at a time while replicas differ
 SETTLE_AT_ONCE = 16
 KEPT_ROWS_MIN = 50  # shorter pages are not worth remembering
@@ -94,6 +95,7 @@ class Ranges:
         call = wire.ListCall(
             range_id,
             stage,
+            0,
             query.prefix.encode(),
             query.delimiter.encode(),
             query.marker.encode(),
@@ -101,6 +103,19 @@ class Ranges:
             query.limit,
             query.reverse,
         )
+        for _ in range(MOVED_TRIES):
+            try:
+                return await self._page(self._placed(call), summary)
+            except Moved as moved:
+                await self._cluster.learn(moved.epoch)
+        raise Unavailable("Moving", "the range keeps moving; try again")
+
+    def _placed(self, call: wire.ListCall) -> wire.ListCall:
+        """The call with the config of the replicas that the range has now."""
+        config = self._cluster.index_replicas(call.range_id).config
+        return msgspec.structs.replace(call, config=config)
+
+    async def _page(self, call: wire.ListCall, summary: type[S]) -> Listed[S]:
         key = wire.encode(call)
         known = self._pages.get(key)
         agreed = await self._agreed_page(call, summary, b"" if known is None else known.digest)
@@ -124,39 +139,46 @@ class Ranges:
     async def _agreed_page(
         self, call: wire.ListCall, summary: type[S], known: bytes
     ) -> wire.Page[S] | None:
-        """The page if a majority hold exactly the same, else None; without rows when it is the known one."""
-        targets = self._cluster.index_targets(call.range_id)
-        count = len(targets)
-        needed = propose.majority_of(count)
+        """The page if a majority hold exactly the same, else None; without rows when it is the known one.
+
+        Of the replicas asked first one brings rows, the others confirm by digest. Whoever is asked later
+        brings rows too: the first may be the one that does not answer.
+        """
+        targets, majority, _ = self._cluster.index_replicas(call.range_id)
         self._turn += 1
-        first = preferred(targets, needed, self._turn)
-        full = msgspec.structs.replace(call, known=known)
-        digest = msgspec.structs.replace(call, digest_only=True)
-        heads = [wire.encode(full if p == first[0] else digest) for p in range(count)]
-        replies = await Round(
-            targets,
-            wire.LIST,
-            heads.__getitem__,
-            enough=lambda replies: first[0] in replies and propose.granted(replies) >= needed,
-        ).run(first=first, hedge_s=HEDGE_S * 4, timeout_s=LIST_TIMEOUT_S)
+        first = preferred(targets, majority, self._turn)
+        full = wire.encode(msgspec.structs.replace(call, known=known))
+        digest = wire.encode(msgspec.structs.replace(call, digest_only=True))
+        confirming = frozenset(first[1:])
+        heads = [digest if p in confirming else full for p in range(len(targets))]
+
+        def enough(replies: Replies) -> bool:
+            return majority.granted(replies) and any(
+                frame.status == wire.OK and position not in confirming
+                for position, frame in replies.items()
+            )
+
+        replies = await Round(targets, wire.LIST, heads.__getitem__, enough=enough).run(
+            first=first, hedge_s=HEDGE_S * 4, timeout_s=LIST_TIMEOUT_S
+        )
         raise_if_stale(replies)
         pages = decoded_pages(replies, summary)
-        page = pages.get(first[0])
-        if page is None:
-            return None
-        same = sum(other.digest == page.digest for other in pages.values())
-        return page if same >= needed else None
+        for position, page in pages.items():
+            if position not in confirming and majority.of(
+                [p for p, other in pages.items() if other.digest == page.digest]
+            ):
+                return page
+        return None
 
     async def pages_to_merge(
         self, call: wire.ListCall, summary: type[S]
-    ) -> tuple[Mapping[int, wire.Page[S]], int]:
-        """The same page from every replica that answers soon, a majority at least, and how many that is.
+    ) -> tuple[Mapping[int, wire.Page[S]], Majority]:
+        """The same page from every replica that answers soon, a majority at least, and what a majority is.
 
         The third answer is worth waiting for: what two of three hold needs no settling.
         """
-        targets = self._cluster.index_targets(call.range_id)
+        targets, majority, _ = self._cluster.index_replicas(call.range_id)
         count = len(targets)
-        needed = propose.majority_of(count)
         head = wire.encode(call)
         replies: Mapping[int, Frame] = {}
         for timeout_s in (MERGE_WAIT_S, LIST_TIMEOUT_S):
@@ -164,11 +186,11 @@ class Ranges:
                 targets,
                 wire.LIST,
                 lambda _: head,
-                enough=lambda replies: propose.granted(replies) == count,
+                enough=_never,
             ).run(timeout_s=timeout_s)
             raise_if_stale(replies)
-            if propose.granted(replies) >= needed:
-                return decoded_pages(replies, summary), needed
+            if majority.granted(replies):
+                return decoded_pages(replies, summary), majority
             if len(replies) == count:
                 break
         raise Unavailable("NoMajority", "no majority of the index replicas answers")
@@ -196,45 +218,57 @@ class Ranges:
         Replicas that agree on a range's digest agree on its statistics. Where no majority does, the range
         is counted row by row, as a listing would show it.
         """
-        by_device: dict[int, tuple[Target, list[bytes]]] = {}
+        by_device: dict[int, tuple[Target, wire.StatsCall]] = {}
         for range_id, _ in wanted:
-            for target in self._cluster.index_targets(range_id):
-                by_device.setdefault(target.device, (target, []))[1].append(range_id)
-        found: dict[bytes, list[wire.RangeStats]] = {range_id: [] for range_id, _ in wanted}
+            targets, _, config = self._cluster.index_replicas(range_id)
+            for target in targets:
+                _, call = by_device.setdefault(target.device, (target, wire.StatsCall([], [])))
+                call.range_ids.append(range_id)
+                call.configs.append(config)
+        found: dict[bytes, dict[int, wire.RangeStats]] = {range_id: {} for range_id, _ in wanted}
 
-        async def ask(target: Target, range_ids: list[bytes]) -> None:
-            head = wire.encode(wire.StatsCall(range_ids))
+        async def ask(target: Target, call: wire.StatsCall) -> None:
             try:
                 async with asyncio.timeout(STATS_TIMEOUT_S):
-                    frame = await target.link.ask(wire.STATS, target.device, head)
+                    frame = await target.link.ask(wire.STATS, target.device, wire.encode(call))
             except TimeoutError:
                 return
             if frame.status == wire.OK:
-                for range_id, row in zip(range_ids, wire.decode_stats(frame.body), strict=True):
-                    found[range_id].append(row)
+                rows = wire.decode_stats(frame.body)
+                for range_id, row in zip(call.range_ids, rows, strict=True):
+                    found[range_id][target.device] = row
 
-        await asyncio.gather(*(ask(target, ids) for target, ids in by_device.values()))
+        await asyncio.gather(*(ask(target, call) for target, call in by_device.values()))
         return [
             self._agreed(range_id, found[range_id]) or await self._count(range_id, stage)
             for range_id, stage in wanted
         ]
 
-    def _agreed(self, range_id: bytes, rows: list[wire.RangeStats]) -> Totals | None:
-        needed = propose.majority_of(len(self._cluster.index_targets(range_id)))
-        digests = [row.digest for row in rows]
-        for row in rows:
-            if digests.count(row.digest) >= needed:
+    def _agreed(self, range_id: bytes, rows: Mapping[int, wire.RangeStats]) -> Totals | None:
+        targets, majority, _ = self._cluster.index_replicas(range_id)
+        digests = {
+            position: rows[target.device].digest
+            for position, target in enumerate(targets)
+            if target.device in rows
+        }
+        for row in rows.values():
+            if majority.of([p for p, digest in digests.items() if digest == row.digest]):
                 return Totals(row.count, row.size_bytes)
         return None
 
     async def _count(self, range_id: bytes, stage: int) -> Totals:
         """Count a range on which replicas differ."""
-        call = wire.ListCall(range_id, stage, b"", b"", b"", b"", MERGE_ROWS, reverse=False)
-        count = size = 0
-        async for rows in _Merge(self, call, Sized).chunks():
-            count += len(rows)
-            size += sum(row.summary.size for row in rows if row.summary is not None)
-        return Totals(count, size)
+        for _ in range(MOVED_TRIES):
+            call = wire.ListCall(range_id, stage, 0, b"", b"", b"", b"", MERGE_ROWS, reverse=False)
+            count = size = 0
+            try:
+                async for rows in _Merge(self, self._placed(call), Sized).chunks():
+                    count += len(rows)
+                    size += sum(row.summary.size for row in rows if row.summary is not None)
+                return Totals(count, size)
+            except Moved as moved:
+                await self._cluster.learn(moved.epoch)
+        raise Unavailable("Moving", "the range keeps moving; try again")
 
 
 class Replicas(Protocol[S]):
@@ -242,8 +276,8 @@ class Replicas(Protocol[S]):
 
     async def pages_to_merge(
         self, call: wire.ListCall, summary: type[S]
-    ) -> tuple[Mapping[int, wire.Page[S]], int]:
-        """The same page from a majority at least, and how many replicas are one."""
+    ) -> tuple[Mapping[int, wire.Page[S]], Majority]:
+        """The same page from a majority at least, and what a majority is."""
         ...
 
     async def settle(
@@ -288,9 +322,9 @@ class _Merge(Generic[S]):
             chunk = msgspec.structs.replace(
                 self._call, delimiter=b"", marker=marker, limit=self._rows_at_once, dead=True
             )
-            pages, needed = await self._ranges.pages_to_merge(chunk, self._summary)
+            pages, majority = await self._ranges.pages_to_merge(chunk, self._summary)
             merged, ended = self._merge(pages)
-            yield await self._settle_all(merged, pages, needed)
+            yield await self._settle_all(merged, pages, majority)
             jump = self._take_jump()
             if jump is None and ended:
                 return
@@ -326,15 +360,18 @@ class _Merge(Generic[S]):
         return [row for row in rows if row.name.encode() <= end], False
 
     async def _settle_all(
-        self, rows: list[wire.Row[S]], pages: Mapping[int, wire.Page[S]], needed: int
+        self, rows: list[wire.Row[S]], pages: Mapping[int, wire.Page[S]], majority: Majority
     ) -> list[ListedRow[S]]:
         """Live rows; those that no majority holds alike are confirmed by a read."""
-        held = Counter((row.name, row.ballot) for page in pages.values() for row in page.rows)
+        held: dict[tuple[str, bytes], list[int]] = {}
+        for position, page in pages.items():
+            for row in page.rows:
+                held.setdefault((row.name, row.ballot), []).append(position)
         gate = asyncio.Semaphore(SETTLE_AT_ONCE)
 
         async def state(row: wire.Row[S]) -> ListedRow[S] | None:
             lost = self._lost.get(row.name)
-            if lost is None and held[row.name, row.ballot] >= needed:
+            if lost is None and majority.of(held[row.name, row.ballot]):
                 return ListedRow(row.name, row.summary) if row.flags & wire.LIVE else None
             async with gate:
                 return await self._ranges.settle(self._call, lost or row, self._summary)
@@ -388,8 +425,15 @@ def decoded_pages(replies: Mapping[int, Frame], summary: type[S]) -> dict[int, w
     }
 
 
+def _never(replies: Replies) -> bool:
+    """Everybody's answer is wanted."""
+    del replies
+    return False
+
+
 def raise_if_stale(replies: Mapping[int, Frame]) -> None:
-    """Raise Stale when any replica has seen a later stage of the range."""
+    """Raise Moved or Stale when a replica knows a newer ring or has seen a later stage of the range."""
+    propose.check_placed(replies)
     stages = [
         stage_of(wire.decode_refusal(frame.head).ballot)
         for frame in replies.values()

@@ -13,18 +13,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from core import limits
-from core.errors import Full, Refused, Stale, Unavailable, UnknownOutcome
+from core.errors import Full, Moved, Refused, Stale, Unavailable, UnknownOutcome
 from core.stamp import ZERO, clock_of
 from objectd import wire
 from proxy.store import envelope as envelopes
 from proxy.store import propose
-from proxy.store.cluster import Cluster, Target
+from proxy.store.cluster import Cluster, Replicas
 from proxy.store.envelope import NIL, Envelope
 from proxy.store.propose import Blocked, Fenced, Seen
 from proxy.store.round import Replies, Round, preferred
 from proxy.store.turnstile import Turnstile
 
 ROUND_TIMEOUT_S = 3.0
+ACCEPT_REFUSED_WAIT_S = 1.0  # others may still store it, which saves another round
 HEDGE_S = 0.05
 NO_MAJORITY_S = 2.5  # how long to wait for replicas to come back before answering 503
 RECORD_BYTES_MAX = limits.RECORD_META_BYTES_MAX + limits.INLINE_BYTES_MAX
@@ -118,7 +119,10 @@ class Registers:
         start = loop.time()
         tries = 0
         while True:
-            seen = await self._read_round(register, inline=inline)
+            try:
+                seen = await self._read_round(register, inline=inline)
+            except Moved as moved:
+                seen = await self._follow(moved)
             if isinstance(seen, Seen):
                 if (seen.confirmed or "no-write-back" in self._broken) and seen.complete:
                     return stored_of(seen, envelope_of(seen))
@@ -129,19 +133,24 @@ class Registers:
             await self._pause(tries)
             tries += 1
 
+    async def _follow(self, moved: Moved) -> Blocked:
+        """Learn the ring by which the range has moved; then the round is repeated."""
+        await self._cluster.learn(moved.epoch)
+        return Blocked(ZERO, 0, full=False)
+
     async def _read_round(self, register: Register, *, inline: bool) -> Seen | Blocked:
-        targets = self._cluster.index_targets(register.range_id)
-        count = len(targets)
+        range_id, name, stage = register
+        targets, majority, config = self._cluster.index_replicas(range_id)
         self._turn += 1
-        first = preferred(targets, propose.majority_of(count), self._turn)
-        wants = dict.fromkeys(range(count), wire.WANT_ALL if inline else wire.WANT_META)
+        first = preferred(targets, majority, self._turn)
+        wants = dict.fromkeys(range(len(targets)), wire.WANT_ALL if inline else wire.WANT_META)
         for position in first[1:]:
             wants[position] = wire.WANT_BALLOT
         heads = {
-            want: wire.encode(wire.Read(register.range_id, register.name, register.stage, want))
+            want: wire.encode(wire.Read(range_id, name, stage, want, config))
             for want in set(wants.values())
         }
-        judge = propose.ReadJudge(count, wants)
+        judge = propose.ReadJudge(majority, wants)
         replies = await Round(
             targets, wire.READ, lambda position: heads[wants[position]], enough=judge.settled
         ).run(first=first, hedge_s=HEDGE_S, timeout_s=ROUND_TIMEOUT_S)
@@ -181,7 +190,10 @@ class Registers:
         attempt = _Attempt(wire.WANT_ALL if needs_inline else wire.WANT_META)
         tries = 0
         while True:
-            outcome = await self._try(register, decide, attempt)
+            try:
+                outcome = await self._try(register, decide, attempt)
+            except Moved as moved:
+                outcome = await self._follow(moved)
             if isinstance(outcome, Mutated):
                 return outcome
             if outcome.above != ZERO:
@@ -194,9 +206,9 @@ class Registers:
         self, register: Register, decide: Decide, attempt: _Attempt
     ) -> Mutated | Blocked:
         """One prepare and one accept. Blocked means: try again with a higher ballot."""
-        targets = self._cluster.index_targets(register.range_id)
-        ballot = self._cluster.clock.ballot(register.stage)
-        seen = await self._prepare(targets, register, ballot, attempt)
+        replicas = self._cluster.index_replicas(register.range_id)
+        ballot = self._cluster.clock.ballot(register.stage, replicas.config)
+        seen = await self._prepare(replicas, register, ballot, attempt)
         if isinstance(seen, Blocked):
             return seen
         if not seen.complete:
@@ -206,14 +218,14 @@ class Registers:
         done = self._own_outcome(parent, attempt)
         new, refusal = (None, None) if done else _decided(decide, current)
         if new is None:
-            return await self._answer(register, ballot, seen, attempt, refusal)
+            return await self._answer(replicas, register, ballot, seen, attempt, refusal)
         if not attempt.sent:
             attempt.request_id = ballot
         child = envelopes.descend(parent, attempt.request_id, new.record)
         body = b"".join((new.summary, envelopes.seal(child), new.inline))
         _check_size(new, body)
         attempt.sent = True
-        blocked = await self._accept(targets, register, ballot, new, body)
+        blocked = await self._accept(replicas, register, ballot, new, body)
         return blocked or Mutated(current, ballot, new)
 
     def _own_outcome(self, parent: Envelope, attempt: _Attempt) -> bool:
@@ -227,6 +239,7 @@ class Registers:
 
     async def _answer(
         self,
+        replicas: Replicas,
         register: Register,
         ballot: bytes,
         seen: Seen,
@@ -242,9 +255,8 @@ class Registers:
             if held.inline_bytes and attempt.want != wire.WANT_ALL:
                 attempt.want = wire.WANT_ALL
                 return Blocked(ZERO, 0, full=False)
-            targets = self._cluster.index_targets(register.range_id)
             blocked = await self._accept(
-                targets, register, ballot, _same(current), bytes(seen.body)
+                replicas, register, ballot, _same(current), bytes(seen.body)
             )
             if blocked is not None:
                 return blocked
@@ -256,35 +268,32 @@ class Registers:
     # -- rounds --------------------------------------------------------------------------------
 
     async def _prepare(
-        self, targets: tuple[Target, ...], register: Register, ballot: bytes, attempt: _Attempt
+        self, replicas: Replicas, register: Register, ballot: bytes, attempt: _Attempt
     ) -> Seen | Blocked:
-        count = len(targets)
-        needed = propose.majority_of(count)
+        targets, majority, _ = replicas
         head = wire.encode(wire.Prepare(register.range_id, register.name, ballot, attempt.want))
         self._turn += 1
-        first = preferred(targets, needed, self._turn)
-        replies = await Round(
-            targets,
-            wire.PREPARE,
-            lambda _: head,
-            enough=lambda replies: propose.granted(replies) >= needed,
-        ).run(first=first, hedge_s=HEDGE_S, timeout_s=ROUND_TIMEOUT_S)
-        judged = propose.judge_held(replies, count, dict.fromkeys(range(count), attempt.want))
+        first = preferred(targets, majority, self._turn)
+        replies = await Round(targets, wire.PREPARE, lambda _: head, enough=majority.granted).run(
+            first=first, hedge_s=HEDGE_S, timeout_s=ROUND_TIMEOUT_S
+        )
+        wants = dict.fromkeys(range(len(targets)), attempt.want)
+        judged = propose.judge_held(replies, majority, wants)
         if isinstance(judged, Fenced):
             raise _fenced_at(judged, attempt)
         return judged
 
     async def _accept(
         self,
-        targets: tuple[Target, ...],
+        replicas: Replicas,
         register: Register,
         ballot: bytes,
         new: NewRecord,
         body: bytes,
     ) -> Blocked | None:
-        """Ask every replica to store; None once a majority has."""
-        count = len(targets)
-        needed = 1 if "write-quorum-1" in self._broken else propose.majority_of(count)
+        """Ask every replica to store; None once a majority has. Raises Moved, UnknownOutcome."""
+        targets, majority, _ = replicas
+        granted = _one_granted if "write-quorum-1" in self._broken else majority.granted
         summary_bytes = len(new.summary)
         head = wire.encode(
             wire.Accept(
@@ -304,17 +313,23 @@ class Registers:
             wire.ACCEPT,
             lambda _: head,
             body=body,
-            enough=lambda replies: propose.granted(replies) >= needed,
-        ).run(timeout_s=ROUND_TIMEOUT_S)
-        if propose.granted(replies) >= needed:
+            enough=granted,
+        ).run(timeout_s=ROUND_TIMEOUT_S, refused_wait_s=ACCEPT_REFUSED_WAIT_S)
+        if granted(replies):
             return None
+        propose.check_placed(replies)
         if propose.fenced(replies) is not None:
             raise UnknownOutcome("Fenced", "the container changed while the write was under way")
-        return propose.blocked(replies, count)
+        return propose.blocked(replies, len(targets))
 
     async def _pause(self, tries: int) -> None:
         delay_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
         await asyncio.sleep(delay_s * (0.5 + self._cluster.env.random()))
+
+
+def _one_granted(replies: Replies) -> bool:
+    """A mutant's majority: one replica."""
+    return any(frame.status == wire.OK for frame in replies.values())
 
 
 def _same(current: Stored) -> NewRecord:

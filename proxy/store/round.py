@@ -1,7 +1,8 @@
 """One round of a protocol: the same call to several replicas, until enough have answered.
 
 A round asks the replicas in `first`, and the others when one of those fails or when `hedge_s` has
-passed. It ends when `enough` says so, when everyone has answered, or at its timeout; what came until
+passed. It ends when `enough` says so, when everyone has answered, at its timeout, or shortly after
+a refusal: when somebody says no, a replica that does not answer is not waited for. What came until
 then is returned. Late answers are dropped.
 """
 
@@ -14,9 +15,13 @@ from core.env import Buffer
 from core.frame import Frame
 from objectd import wire
 from proxy.store.cluster import Target
+from proxy.store.majority import Majority
 
 Replies = dict[int, Frame]
 Enough = Callable[[Replies], bool]
+
+REFUSED_WAIT_S = 0.15  # how long others may take once one has refused
+_NO = frozenset({wire.REFUSED, wire.STALE, wire.OLD_RING})
 
 
 class Round:
@@ -26,8 +31,10 @@ class Round:
         "_calls",
         "_enough",
         "_future",
+        "_impatient",
         "_loop",
         "_message",
+        "_refused_wait_s",
         "_rest_s",
         "_targets",
         "_timer",
@@ -52,13 +59,21 @@ class Round:
         self._calls: list[tuple[Target, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._rest_s = 0.0
+        self._refused_wait_s = REFUSED_WAIT_S
+        self._impatient = False
         self._unasked: list[int] = []
         self.replies: Replies = {}
 
     async def run(
-        self, *, first: Sequence[int] | None = None, hedge_s: float = 0.05, timeout_s: float
+        self,
+        *,
+        first: Sequence[int] | None = None,
+        hedge_s: float = 0.05,
+        timeout_s: float,
+        refused_wait_s: float = REFUSED_WAIT_S,
     ) -> Replies:
         """Run the round and return the answers that came in time, by position."""
+        self._refused_wait_s = refused_wait_s
         everyone = range(len(self._targets))
         asked = list(everyone) if first is None else list(first)
         self._unasked = [position for position in everyone if position not in asked]
@@ -108,27 +123,36 @@ class Round:
             return
         asked_all_answered = len(self.replies) + len(self._unasked) == len(self._targets)
         if self._unasked and (frame.status != wire.OK or asked_all_answered):
-            self._ask_rest()
-            return
+            self._ask_rest()  # whose answer may come at once
         if len(self.replies) == len(self._targets):
             self._finish()
+        elif frame.status in _NO and not self._future.done():
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """Somebody said no: wait for the others only a little longer."""
+        if self._impatient:
+            return
+        self._impatient = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self._refused_wait_s, self._finish)
 
     def _finish(self) -> None:
         if not self._future.done():
             self._future.set_result(None)
 
 
-def preferred(targets: Sequence[Target], count: int, turn: int) -> list[int]:
-    """Positions to ask first: connected replicas, starting at `turn` so that load spreads."""
+def preferred(targets: Sequence[Target], majority: Majority, turn: int) -> list[int]:
+    """Positions to ask first, a majority: connected replicas, starting at `turn` so that load spreads."""
     total = len(targets)
-    up: list[int] = []
-    down: list[int] = []
-    for step in range(total):
-        position = (turn + step) % total
-        if targets[position].link.up:
-            up.append(position)
-            if len(up) == count:
-                return up
-        else:
-            down.append(position)
-    return (up + down)[:count]
+    order = [(turn + step) % total for step in range(total)]
+    if len(majority.sets) > 1:  # those that count in both sets first
+        order.sort(key=lambda position: not majority.shared(position))
+    order.sort(key=lambda position: not targets[position].link.up)
+    chosen: list[int] = []
+    for position in order:
+        chosen.append(position)
+        if majority.of(chosen):
+            break
+    return chosen

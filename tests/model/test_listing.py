@@ -16,6 +16,7 @@ from objectd.listing import Pager, list_page
 from objectd.memindex import MemoryIndex
 from objectd.record import Place
 from objectd.rows import RegisterRow
+from proxy.store.majority import Majority, plain
 from proxy.store.ranges import ListedRow, _Merge
 from proxy.store.record import ListQuery
 from tests.model.memory_store import select
@@ -52,6 +53,7 @@ def queries(draw: st.DrawFn) -> ListQuery:
 def call_of(query: ListQuery, **options: bool) -> wire.ListCall:
     return wire.ListCall(
         RANGE,
+        0,
         0,
         query.prefix.encode(),
         query.delimiter.encode(),
@@ -216,8 +218,8 @@ class FakeReplicas:
 
     async def pages_to_merge(
         self, call: wire.ListCall, summary: type[Any]
-    ) -> tuple[Mapping[int, wire.Page[Any]], int]:
-        return {n: decode(list_page(self._indexes[n], call)) for n in self._up}, 2
+    ) -> tuple[Mapping[int, wire.Page[Any]], Majority]:
+        return {n: decode(list_page(self._indexes[n], call)) for n in self._up}, plain(3)
 
     async def settle(
         self, call: wire.ListCall, row: wire.Row[Any], summary: type[Any]

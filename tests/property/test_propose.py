@@ -9,6 +9,7 @@ from core.frame import Frame
 from core.stamp import ZERO, make_ballot
 from objectd import wire
 from proxy.store import propose
+from proxy.store.majority import plain
 from proxy.store.propose import Blocked, Fenced, Seen
 
 COUNTS = (1, 2, 3, 4, 5)
@@ -62,7 +63,7 @@ def rounds(draw: st.DrawFn) -> tuple[int, dict[int, Frame], dict[int, int], dict
 def test_a_majority_is_needed_and_the_highest_ballot_counts(round_) -> None:
     """Seen exactly when a majority said yes; confirmed exactly when a majority hold that ballot."""
     count, replies, wants, yes = round_
-    judged = propose.judge_held(replies, count, wants)
+    judged = propose.judge_held(replies, plain(count), wants)
     if len(yes) * 2 <= count:
         assert isinstance(judged, Blocked)
         return
@@ -71,7 +72,7 @@ def test_a_majority_is_needed_and_the_highest_ballot_counts(round_) -> None:
     assert judged.held.ballot == best
     same = sum(ballot == best for ballot in yes.values())
     assert judged.confirmed == (same * 2 > count)
-    settled = propose.ReadJudge(count, wants).settled(replies)
+    settled = propose.ReadJudge(plain(count), wants).settled(replies)
     assert settled == (judged.confirmed and judged.complete)
 
 
@@ -79,7 +80,7 @@ def test_a_majority_is_needed_and_the_highest_ballot_counts(round_) -> None:
 def test_a_complete_body_is_the_right_one(round_) -> None:
     """Bytes are taken only from a replica that holds the chosen ballot, and whole bodies are verified."""
     count, replies, wants, _ = round_
-    judged = propose.judge_held(replies, count, wants)
+    judged = propose.judge_held(replies, plain(count), wants)
     if not isinstance(judged, Seen) or not judged.complete or judged.held.ballot == ZERO:
         return
     body = bytes(judged.body)
@@ -99,7 +100,7 @@ def test_a_no_is_never_counted_as_a_yes(round_) -> None:
     assert why.full == any(frame.status == wire.FULL for frame in replies.values())
     full = sum(frame.status == wire.FULL for frame in replies.values())
     assert why.lost == count - len(yes) - len(refused) - full
-    assert propose.committed(replies, count) == (len(yes) * 2 > count)
+    assert plain(count).granted(replies) == (len(yes) * 2 > count)
 
 
 @given(rounds(), st.integers(1, 9), st.integers(0, 4))
@@ -107,4 +108,4 @@ def test_one_fence_outranks_every_yes(round_, stage: int, position: int) -> None
     """A replica that has seen a later stage stops the round, whatever the others say."""
     count, replies, wants, _ = round_
     replies[position % count] = refusal_frame(wire.STALE, make_ballot(stage, 0, 0))
-    assert propose.judge_held(replies, count, wants) == Fenced(stage)
+    assert propose.judge_held(replies, plain(count), wants) == Fenced(stage)

@@ -112,6 +112,10 @@ def test_a_change_reaches_its_goal_one_replica_at_a_time(data: st.DataObject, dr
         assert list(change.moves) == list(moves_between(epoch, change.epoch))
         for width in wanted.widths:
             assert all(len(set(row)) == width for row in rings.rows(change.epoch, width))
+        assert (change.joint is None) == (not change.moves)
+        if change.joint is not None:
+            settled = decode_epoch(encode_epoch(change.joint), "ring").settled()
+            assert encode_epoch(settled) == encode_epoch(change.epoch)
         epoch = change.epoch
         pending = change.pending
         assert change.moves or not pending
@@ -139,9 +143,7 @@ def test_only_what_a_removed_device_held_moves_unless_distance_asks(
     data: st.DataObject, draft: Draft
 ) -> None:
     """On one node (no distance to keep) a removal moves exactly the removed device's partitions."""
-    flat = tuple(
-        dataclasses.replace(one, region=1, zone=1, node="one") for one in draft.devices
-    )
+    flat = tuple(dataclasses.replace(one, region=1, zone=1, node="one") for one in draft.devices)
     flat = tuple(dataclasses.replace(one, weight=1.0) for one in flat)
     flat += (rings.device(50, weight=1.0),)
     flat = tuple(dataclasses.replace(one, region=1, zone=1, node="one") for one in flat)

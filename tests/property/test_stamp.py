@@ -5,21 +5,36 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.stamp import BALLOT_BYTES, ZERO, HybridClock, clock_of, make_ballot, stage_of
+from core.stamp import (
+    BALLOT_BYTES,
+    CLOCK_MAX_US,
+    ZERO,
+    HybridClock,
+    clock_of,
+    config_of,
+    make_ballot,
+    stage_of,
+)
 
-u32 = st.integers(0, 2**32 - 1)
-u64 = st.integers(0, 2**64 - 2)
-parts = st.tuples(u32, u64, u32)
+u24 = st.integers(0, 2**24 - 1)
+u56 = st.integers(0, CLOCK_MAX_US)
+parts = st.tuples(u24, u24, u56, u24)
+
+
+def make(config: int, stage: int, clock_us: int, proposer: int) -> bytes:
+    return make_ballot(stage, clock_us, proposer, config)
 
 
 @given(parts, parts)
-def test_ballots_order_as_their_parts(one: tuple[int, int, int], two: tuple[int, int, int]) -> None:
-    """Comparing bytes compares (stage, clock, proposer)."""
-    assert (make_ballot(*one) < make_ballot(*two)) == (one < two)
-    ballot = make_ballot(*one)
+def test_ballots_order_as_their_parts(
+    one: tuple[int, int, int, int], two: tuple[int, int, int, int]
+) -> None:
+    """Comparing bytes compares (config, stage, clock, proposer)."""
+    assert (make(*one) < make(*two)) == (one < two)
+    ballot = make(*one)
     assert len(ballot) == BALLOT_BYTES
     assert ballot >= ZERO
-    assert (stage_of(ballot), clock_of(ballot)) == one[:2]
+    assert (config_of(ballot), stage_of(ballot), clock_of(ballot)) == one[:3]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2**50)), min_size=1))

@@ -15,8 +15,12 @@ from objectd import wire
 from objectd.device import Device, DeviceIdentity
 from objectd.index import Index
 from objectd.memindex import MemoryIndex
+from objectd.placement import Placement
 from objectd.server import ObjectServer
+from ring.build import build
+from ring.epoch import Epoch
 from sim.disk import Platter, SimDisk
+from tests.model import rings
 from tests.virtual import World
 
 KEY = b"key of the installation"
@@ -24,6 +28,20 @@ ADDRESS = "tcp:o0:7000"
 IDENTITY = DeviceIdentity(0, "d0", "test", 2, 9)
 RANGE = b"r" * 16
 CAPACITY = 1 << 30
+DRAFT = rings.draft(rings.devices(1, 4, 1), part_power=2, seed=9)
+
+
+def epoch_since_zero() -> Epoch:
+    """A ring whose ranges have config 0, like the ballots here."""
+    built = build(DRAFT, None).epoch
+    return Epoch(
+        1,
+        built.settings,
+        devices=built.devices,
+        policies=built.policies,
+        tables=built.tables,
+        since=memoryview(bytes(4 * built.part_count)).cast("I"),
+    )
 
 
 def ballot(clock: int, stage: int = 0) -> bytes:
@@ -46,15 +64,20 @@ class Node:
         self.world = world
         self.platter = Platter(random.Random(3), world.faults, CAPACITY)
         self.index: Any = MemoryIndex() if index is None else index
+        self.kept = epoch_since_zero()
 
     async def start(self) -> Node:
         self.disk = SimDisk(self.platter)
         self.device = Device(self.world.env(), self.disk, self.index, IDENTITY)
-        self.server = ObjectServer(self.world.env(), KEY, {0: self.device})
+        placement = Placement(self.kept, self._keep)
+        self.server = ObjectServer(self.world.env(), KEY, {0: self.device}, placement)
         await self.server.frames.listen(ADDRESS)
         self.link = Link(self.world.env(), ADDRESS, KEY)
         assert await self.link.wait_up(5)
         return self
+
+    def _keep(self, epoch: Epoch) -> None:
+        self.kept = epoch
 
     async def restart(self, *, power_loss: bool = False) -> None:
         self.disk.dead = True
@@ -89,10 +112,10 @@ class Node:
         return head, body
 
     async def read(self, name: bytes, want: int = wire.WANT_ALL, stage: int = 0) -> Frame:
-        return await self.call(wire.READ, wire.Read(RANGE, name, stage, want))
+        return await self.call(wire.READ, wire.Read(RANGE, name, stage, want, wire.ANY_CONFIG))
 
     async def names(self, stage: int = 0) -> list[str]:
-        call = wire.ListCall(RANGE, stage, b"", b"", b"", b"", 1000, reverse=False)
+        call = wire.ListCall(RANGE, stage, wire.ANY_CONFIG, b"", b"", b"", b"", 1000, reverse=False)
         frame = await self.call(wire.LIST, call)
         assert frame.status == wire.OK
         return [row.name for row in wire.page_decoder(object).decode(frame.body).rows]

@@ -94,7 +94,7 @@ def test_state_outlives_the_segment_it_was_written_in() -> None:
         now = node.world.env().wall_us()
         await node.prepare(b"n", ballot(now))
         ceiling_us = node.device.stored_ceiling_us
-        await node.call(wire.FENCE, wire.Fence(b"f" * 16, 3))
+        await node.call(wire.FENCE, wire.Fence(b"f" * 16, 3, wire.ANY_CONFIG))
         await node.put_blob(b"d" * 16, BIG + BIG)
         await seal(node)
         await drop(node, b"d" * 16)

@@ -120,10 +120,10 @@ def test_tallies_of_ranges_change_with_every_record_and_fence() -> None:
             now = await range_tallies(node)
             assert now != first
             first = now
-        fence = await node.call(wire.FENCE, wire.Fence(b"%016d" % 3, 7))
+        fence = await node.call(wire.FENCE, wire.Fence(b"%016d" % 3, 7, wire.ANY_CONFIG))
         assert fence.status == wire.OK
         assert await range_tallies(node) != first
-        await node.call(wire.FENCE, wire.Fence(b"%016d" % 77, 7))
+        await node.call(wire.FENCE, wire.Fence(b"%016d" % 77, 7, wire.ANY_CONFIG))
         now = await range_tallies(node)
         assert sum(row.ranges for row in now) == 31
         assert sum(row.registers for row in now) == 31

@@ -140,7 +140,7 @@ def test_a_fence_counts_from_the_moment_it_comes() -> None:
 
     async def work(node: Node) -> None:
         fence, before, after = await asyncio.gather(
-            node.call(wire.FENCE, wire.Fence(RANGE, 1)),
+            node.call(wire.FENCE, wire.Fence(RANGE, 1, wire.ANY_CONFIG)),
             node.accept(b"behind", ballot(5), body_parts(1)),
             node.accept(b"new stage", ballot(6, stage=1), body_parts(1)),
         )
@@ -159,12 +159,16 @@ def test_what_was_accepted_before_a_fence_is_listed_behind_it() -> None:
     async def work(node: Node) -> None:
         accepting = asyncio.ensure_future(node.accept(b"n", ballot(5), body_parts(1)))
         await asyncio.sleep(0)
-        assert (await node.call(wire.FENCE, wire.Fence(RANGE, 1))).status == wire.OK
+        assert (
+            await node.call(wire.FENCE, wire.Fence(RANGE, 1, wire.ANY_CONFIG))
+        ).status == wire.OK
         assert await node.names(stage=1) == ["n"]
         assert (await accepting).status == wire.OK
         for refused in (node.read(b"n"), node.prepare(b"n", ballot(9)), node.read(b"n", stage=0)):
             assert (await refused).status == wire.STALE
-        assert (await node.call(wire.FENCE, wire.Fence(RANGE, 0))).status == wire.STALE
+        assert (
+            await node.call(wire.FENCE, wire.Fence(RANGE, 0, wire.ANY_CONFIG))
+        ).status == wire.STALE
         assert (await node.read(b"n", stage=1)).status == wire.OK
         await node.restart(power_loss=True)
         assert (await node.read(b"n")).status == wire.STALE
@@ -177,7 +181,9 @@ def test_a_fence_that_could_not_be_written_is_lifted() -> None:
 
     async def work(node: Node) -> None:
         node.platter.capacity_bytes = node.platter.used_bytes()
-        assert (await node.call(wire.FENCE, wire.Fence(RANGE, 1))).status == wire.FULL
+        assert (
+            await node.call(wire.FENCE, wire.Fence(RANGE, 1, wire.ANY_CONFIG))
+        ).status == wire.FULL
         node.platter.capacity_bytes = 1 << 30
         assert (await node.read(b"n")).status == wire.OK
 
@@ -414,7 +420,7 @@ def test_expired_registers_are_told_in_order_of_time() -> None:
             head, body = node.accept_call(name, ballot(5), body_parts(1))
             head = msgspec.structs.replace(head, expires_s=expires_s)
             assert (await node.call(wire.ACCEPT, head, body)).status == wire.OK
-        await node.call(wire.FENCE, wire.Fence(RANGE, 4))
+        await node.call(wire.FENCE, wire.Fence(RANGE, 4, wire.ANY_CONFIG))
 
         async def expired(before_s: int, limit: int = 10) -> list[tuple[bytes, int]]:
             frame = await node.call(wire.EXPIRED, wire.ExpiredCall(before_s, limit))
@@ -438,7 +444,9 @@ def test_statistics_are_told_for_ranges_known_and_unknown() -> None:
         await node.accept(b"a", ballot(5), body_parts(1))
         await node.accept(b"b", ballot(7), body_parts(1))
         await node.accept(b"b", ballot(8), body_parts(1), flags=0)
-        frame = await node.call(wire.STATS, wire.StatsCall([b"?" * 16, RANGE]))
+        frame = await node.call(
+            wire.STATS, wire.StatsCall([b"?" * 16, RANGE], [wire.ANY_CONFIG] * 2)
+        )
         empty, ours = wire.decode_stats(frame.body)
         assert (empty.count, empty.size_bytes, empty.top) == (0, 0, ZERO)
         assert (ours.count, ours.size_bytes, ours.top) == (1, 38, ballot(8))
@@ -466,7 +474,7 @@ def test_a_listing_through_many_tombstones_lets_others_in_between() -> None:
             assert (await call).status == wire.OK
             ended.append(what)
 
-        listing = wire.ListCall(RANGE, 0, b"", b"", b"", b"", 10, reverse=False)
+        listing = wire.ListCall(RANGE, 0, wire.ANY_CONFIG, b"", b"", b"", b"", 10, reverse=False)
         await asyncio.gather(
             note("list", node.call(wire.LIST, listing)), note("read", node.read(b"z"))
         )

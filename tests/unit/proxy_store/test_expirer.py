@@ -85,9 +85,9 @@ def test_a_device_that_missed_a_fence_does_not_hold_up_expiry() -> None:
         range_id = handle.range_id("objects")
         links = cloud.cluster.proxies[0]._links
         assert links is not None
-        replicas = links.index_targets(range_id)
+        replicas = links.index_replicas(range_id).targets
         for target in replicas[1:]:
-            head = wire.encode(wire.Fence(range_id, record.stage + 1))
+            head = wire.encode(wire.Fence(range_id, record.stage + 1, wire.ANY_CONFIG))
             assert (await target.link.ask(wire.FENCE, target.device, head)).status == wire.OK
         await asyncio.sleep(11)
         assert await expirer.expire_device(links, cloud.store, replicas[0]) == 2

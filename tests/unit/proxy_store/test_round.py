@@ -9,7 +9,7 @@ from core.frame import Frame
 from core.link import LOST
 from objectd import wire
 from proxy.store.cluster import Target
-from proxy.store.propose import granted
+from proxy.store.majority import plain
 from proxy.store.round import Round, preferred
 from tests.virtual import World, run
 
@@ -54,7 +54,7 @@ def rounds(answers: list[tuple[float | None, int]], **options: Any):
         targets: Any = [Target(n, link, link) for n, link in enumerate(links)]  # type: ignore[arg-type]
         began = world.loop.time()
         replies = await Round(
-            targets, 1, lambda position: b"%d" % position, enough=lambda seen: granted(seen) >= 2
+            targets, 1, lambda position: b"%d" % position, enough=plain(3).granted
         ).run(timeout_s=3.0, **options)
         await asyncio.sleep(0)
         asked = [[round(at - began, 4) for at in link.asked_at] for link in links]
@@ -122,13 +122,13 @@ def test_those_that_are_connected_are_preferred_in_turn() -> None:
             links = [FakeLink(world.loop, 0, OK if one else LOST) for one in up]
             return [Target(n, link, link) for n, link in enumerate(links)]  # type: ignore[arg-type]
 
-        assert [preferred(targets(True, True, True), 2, turn) for turn in range(3)] == [
+        assert [preferred(targets(True, True, True), plain(3), turn) for turn in range(3)] == [
             [0, 1],
             [1, 2],
             [2, 0],
         ]
-        assert preferred(targets(False, True, True), 2, 0) == [1, 2]
-        assert preferred(targets(False, False, True), 2, 0) == [2, 0]
-        assert len(preferred(targets(False, False, False), 2, 1)) == 2
+        assert preferred(targets(False, True, True), plain(3), 0) == [1, 2]
+        assert preferred(targets(False, False, True), plain(3), 0) == [2, 0]
+        assert len(preferred(targets(False, False, False), plain(3), 1)) == 2
 
     run(work)

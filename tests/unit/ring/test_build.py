@@ -11,7 +11,6 @@ from ring.build import build, build_all
 from ring.device import Device
 from ring.draft import Draft
 from ring.epoch import Epoch
-from ring.file import encode_epoch
 from ring.report import report_table
 from ring.settings import Settings
 from tests.model import rings
@@ -54,13 +53,46 @@ def test_one_device_in_a_new_node_receives_and_nobody_else_does() -> None:
 
 
 def test_a_removed_device_is_emptied_and_nothing_else_moves() -> None:
-    """Its partitions go to the others; it leaves the list with its last partition."""
+    """Its partitions go to the others; the epoch after that leaves it out of the list."""
     draft = rings.draft(rings.devices(4, 4, 4), part_power=12)
     epoch = build(draft, None).epoch
     change = build(draft.without_device(7), epoch)
     assert {move.source for move in change.moves} == {7}
     assert len(change.moves) == rings.held(epoch, 3)[7]
-    assert change.epoch.devices == draft.without_device(7).devices
+    assert change.epoch.device(7).weight == 0
+    last = build(draft.without_device(7), change.epoch)
+    assert not last.moves
+    assert last.joint is None
+    assert last.epoch.devices == draft.without_device(7).devices
+    assert not last.epoch.sources
+
+
+def test_a_joint_epoch_has_both_replica_sets_and_the_stable_one_after_it_the_new_one() -> None:
+    """Partitions that move have a new config in both; the others keep theirs."""
+    draft = rings.draft(rings.devices(2, 2, 2), part_power=6)
+    first = build(draft, None).epoch
+    change = build(draft.without_device(3), first)
+    joint, stable = change.joint, change.epoch
+    assert joint is not None
+    assert (joint.number, stable.number) == (2, 3)
+    moved = {move.partition: move for move in change.moves}
+    assert moved
+    for partition in range(first.part_count):
+        old = first.index_sets(partition)
+        sets = joint.index_sets(partition)
+        assert stable.index_sets(partition) == sets[:1]
+        if partition not in moved:
+            assert [one.id for one in sets[0]] == [one.id for one in old[0]]
+            assert len(sets) == 1
+            assert joint.since[partition] == stable.since[partition] == 1
+            continue
+        move = moved[partition]
+        assert [[one.id for one in row] for row in sets[1:]] == [[one.id for one in old[0]]]
+        assert {one.id for one in sets[0]} - {one.id for one in sets[1]} == {move.target}
+        assert (joint.since[partition], stable.since[partition]) == (2, 3)
+        assert next(stable.handoffs(partition, 3)).id == move.source
+    with pytest.raises(Refused):
+        stable.settled()
 
 
 def test_weight_zero_empties_a_device_but_keeps_it_listed() -> None:
@@ -81,12 +113,13 @@ def test_draining_a_region_takes_two_epochs_and_never_two_replicas_at_once() -> 
     draft = rings.draft(devices, part_power=8)
     epoch = build(draft, None).epoch
     kept = [one for one in devices if one.region == 1]
-    first, second = build_all(with_devices(draft, *kept), epoch)
+    first, second, last = build_all(with_devices(draft, *kept), epoch)
     assert first.pending == len(second.moves) > 0
     assert max(Counter(move.partition for move in first.moves).values()) == 1
     assert {one.weight for one in first.epoch.devices if one.region == 2} == {0.0}
-    assert {one.region for one in second.epoch.devices} == {1}
+    assert {one.region for one in second.epoch.devices if one.weight} == {1}
     assert second.pending == 0
+    assert {one.region for one in last.epoch.devices} == {1}
 
 
 def test_a_third_node_takes_one_replica_of_every_partition() -> None:
@@ -132,13 +165,19 @@ def test_nothing_to_do_builds_nothing() -> None:
     assert len(build_all(dataclasses.replace(draft, policies=rings.policies(3, 3)), epoch)) == 1
 
 
-def test_the_bytes_of_a_ring_are_pinned() -> None:
+def test_the_tables_of_a_ring_are_pinned() -> None:
     """A change of this hash means that equal input no longer gives the rings of earlier versions."""
     draft = rings.draft(rings.devices(3, 3, 3), part_power=8, widths=(3, 6))
     first = build(draft, None).epoch
     second = build(with_devices(draft, *draft.devices[2:], rings.device(90, zone=1)), first).epoch
-    hashes = [xxhash.xxh3_64_hexdigest(encode_epoch(epoch)) for epoch in (first, second)]
-    assert hashes == ["6c43ffdfc7c2cc87", "09855be7f6335e6b"]
+    tables = [
+        [xxhash.xxh3_64_hexdigest(epoch.tables[width]) for width in (3, 6)]
+        for epoch in (first, second)
+    ]
+    assert tables == [
+        ["67039e34b8971ffb", "e013d800977f2d6c"],
+        ["bc2a02830b19919d", "94efdc506d01a1d0"],
+    ]
 
 
 @pytest.mark.slow

@@ -24,12 +24,13 @@ def forge(position: int, patch: bytes) -> bytes:
 def test_the_header_is_laid_out_as_documented() -> None:
     """docs/formats/ring.md, field by field."""
     head = struct.unpack_from("<8sHBBHHQQQQ", DATA)
-    assert head[:8] == (MAGIC, 2, 6, 3, 2, 0, 1, 7)
+    assert head[:8] == (MAGIC, 2, 6, 3, 3, 0, 1, 7)
     assert head[9] == len(DATA)
-    entries = [struct.unpack_from("<HHIQ", DATA, 48 + 16 * index) for index in range(2)]
-    assert [entry[0] for entry in entries] == [2, 3]
+    entries = [struct.unpack_from("<HHIQ", DATA, 48 + 16 * index) for index in range(3)]
+    assert [entry[:3] for entry in entries] == [(2, 0, 0), (3, 0, 0), (3, 1, 0)]
     assert all(entry[3] % ALIGNMENT == 0 for entry in entries)
     assert DATA[entries[1][3] :][: 64 * 3 * 2] == EPOCH.tables[3].tobytes()
+    assert DATA[entries[2][3] :][: 64 * 4] == EPOCH.since.tobytes()
     assert DATA[-16:] == xxhash.xxh3_128_digest(DATA[:-16])
 
 
@@ -45,20 +46,20 @@ def test_the_tables_are_views_and_not_copies() -> None:
     ("position", "patch", "message"),
     [
         (0, b"X", "not a ring file"),
-        (8, b"\x01\x00", "version 1"),
+        (8, b"\x03\x00", "version 3"),
         (10, b"\xff", "out of range"),
         (11, b"\x00", "index replicas"),
         (12, b"\xff\xff", "description"),
-        (12, b"\x01\x00", ""),
-        (14, b"\x01", "out of range"),
+        (12, b"\x02\x00", ""),
+        (14, b"\x02", "out of range"),
         (16, b"\x00" * 8, "number 0"),
         (32, b"\xff" * 8, "description"),
         (40, b"\x00" * 8, "header says 0"),
         (48, b"\x63\x00", "table entry"),
         (48, b"\x04\x00", ""),
         (56, b"\x01", "out of order"),
-        (80, b"]", ""),
-        (len(DATA) - 16 - 64 * 6, b"\xff\xff", "not listed"),
+        (96, b"]", ""),
+        (len(DATA) - 16 - 64 * 10, b"\xff\xff", "not listed"),
     ],
 )
 def test_each_field_is_checked_even_under_a_valid_checksum(
@@ -68,6 +69,22 @@ def test_each_field_is_checked_even_under_a_valid_checksum(
     with pytest.raises(Corrupt, match=f"ring-7.*{message}") as caught:
         decode_epoch(forge(position, patch), "ring-7")
     assert caught.value.code == "CorruptRing"
+
+
+def test_what_moved_is_part_of_the_file() -> None:
+    """A joint epoch and its stable one come back with the sources and configs of their partitions."""
+    draft = rings.draft(rings.devices(1, 5, 1), widths=(3, 2))
+    change = build(draft.without_device(2), build(draft, None).epoch)
+    assert change.joint is not None
+    for epoch in (change.joint, change.epoch):
+        again = decode_epoch(encode_epoch(epoch), "ring")
+        assert again.joint == epoch.joint
+        assert again.since.tolist() == epoch.since.tolist()
+        assert again.sources.keys() == epoch.sources.keys() == {2, 3}
+        for move in change.moves:
+            source = again.source(move.partition, move.width)
+            assert source is not None
+            assert (source.replica, source.device.id) == (move.replica, move.source)
 
 
 def test_a_wrong_checksum_is_refused() -> None:

@@ -11,7 +11,7 @@ from tests.model import rings
 EPOCH = build(rings.draft(rings.devices(1, 3, 1)), None).epoch
 
 
-@pytest.mark.parametrize("number", [1, 7, 999_999, 1_000_000, 2**63 - 1])
+@pytest.mark.parametrize("number", [1, 7, 999_999, 1_000_000, 2**24 - 1])
 def test_names_and_numbers_match(number: int) -> None:
     """Six digits at least, more when needed."""
     assert epoch_number(file_name(number)) == number
@@ -23,7 +23,7 @@ def test_names_and_numbers_match(number: int) -> None:
         "ring-000000.epoch",
         "ring-1.epoch",
         "ring-0000001.epoch",
-        "ring-9999999999999999999.epoch",
+        "ring-16777216.epoch",
         "ring-000001.epoch.tmp",
         ".ring-000001.epoch",
         "ring-00000x.epoch",

@@ -21,15 +21,15 @@ def test_epochs_are_written_once_and_the_newest_is_current(tmp_path: Path) -> No
     assert (store.numbers(), store.current()) == ([], None)
     store.write(FIRST)
     path = store.write(SECOND)
-    assert path.name == "ring-000002.epoch"
-    assert store.numbers() == [1, 2]
+    assert path.name == "ring-000003.epoch"
+    assert store.numbers() == [1, 3]
     current = store.current()
     assert current is not None
     assert encode_epoch(current) == encode_epoch(SECOND)
     assert encode_epoch(store.load(1)) == encode_epoch(FIRST)
     assert sorted(path.name for path in store.directory.iterdir()) == [
         "ring-000001.epoch",
-        "ring-000002.epoch",
+        "ring-000003.epoch",
     ]
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_newest_file_is_passed_over_and_named(tmp_path: Path) -> None:
         assert found.epoch.number == 1
         assert [str(path) in error.message for error in found.damaged] == [True]
         with pytest.raises(Corrupt):
-            store.load(2)
+            store.load(3)
 
 
 def test_what_is_missing_is_not_found(tmp_path: Path) -> None:
