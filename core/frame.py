@@ -27,7 +27,7 @@ PROOF_BYTES = NONCE_BYTES + MAC_BYTES
 
 
 class Frame(NamedTuple):
-    """One message. `status` is 0 in calls and for success in replies."""
+    """One message. `status` is 0 for success in replies; in calls it is 1 when no client waits."""
 
     call: int
     operation: int

@@ -392,6 +392,7 @@ class Link:
         self.address = address
         self.key = key
         self.epoch = 0
+        self.background = False  # no client waits for what is called here
         self.on_other_epoch: Callable[[Link, int], None] | None = None
         self._connection: LinkConnection | None = None
         self._pending: dict[int, Reply] = {}
@@ -471,7 +472,15 @@ class Link:
             reply(Frame(number, operation, LOST, device, 0, b"", b""))
             return number
         self._pending[number] = reply
-        frame = Frame(number, operation, 0, device, self.epoch, head, cast("bytes", body))
+        frame = Frame(
+            number,
+            operation,
+            int(self.background),
+            device,
+            self.epoch,
+            head,
+            cast("bytes", body),
+        )
         self._connection.send(frame)
         return number
 

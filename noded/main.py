@@ -23,7 +23,7 @@ async def serve(data: Path) -> None:
     """Run until told to stop."""
     installation = Installation(data)
     config = installation.config()
-    cluster = connect(installation, RealEnv())
+    cluster = connect(installation, RealEnv(), background=True)
     store = ClusterStore(cluster)
     metrics_port = await process.serve_metrics(Metrics())
     tasks = [asyncio.create_task(agent.run_for_ever(cluster, store, config.node))]

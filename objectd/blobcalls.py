@@ -102,7 +102,8 @@ class BlobCalls:
         sums = blob_head.sums[first * 16 : (first + -(-(end - start) // SUM_BLOCK_BYTES)) * 16]
         if not sums_match(data, sums):
             raise Corrupt("BadSums", "a blob does not verify")
-        return wire.BlobBytes(start, row.body_bytes, blob_head.total, sums), data
+        answer = wire.BlobBytes(start, row.body_bytes, blob_head.total, sums, blob_head.owner)
+        return answer, data
 
     async def _bytes(self, device: Device, segment: int, offset: int, length: int) -> bytes:
         if length <= LARGE_READ_BYTES:

@@ -563,6 +563,7 @@ class Device:
             self.register_count,
             len(self.log.segments),
             self.log.failed is None,
+            damaged=len(self.damage.pieces) + len(self.damage.registers),
         )
 
     def close(self, *, clean: bool) -> None:

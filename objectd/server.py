@@ -48,6 +48,7 @@ class ObjectServer:
         self.frames = FrameServer(env, key, self.handle)
         self.frames.epoch = placement.epoch.number
         self.calls: dict[int, int] = {}
+        self.client_calls = 0
         self._writing: dict[tuple[int, bytes], list[Callable[[], None]]] = {}
         self._fencing: dict[tuple[int, bytes], int] = {}
         self._settling: set[tuple[int, bytes]] = set()
@@ -74,6 +75,7 @@ class ObjectServer:
     def handle(self, connection: ServerConnection, call: Frame) -> None:
         """Answer one frame, now or later."""
         self.calls[call.operation] = self.calls.get(call.operation, 0) + 1
+        self.client_calls += not call.status
         whole = self._whole.get(call.operation)
         operation = self._operations.get(call.operation)
         if whole is None and operation is None:
@@ -487,8 +489,11 @@ class ObjectServer:
     # -- the node ------------------------------------------------------------------------------
 
     def _status_all(self, connection: ServerConnection, call: Frame) -> None:
-        statuses = [device.status() for device in self.devices.values()]
+        statuses = [self._status_of(device) for device in self.devices.values()]
         connection.reply(call, wire.OK, b"", wire.encode(statuses))
+
+    def _status_of(self, device: Device) -> wire.DeviceStatus:
+        return msgspec.structs.replace(device.status(), client_calls=self.client_calls)
 
     def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
         task = asyncio.get_running_loop().create_task(work)

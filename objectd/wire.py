@@ -335,12 +335,16 @@ class GetBlob(msgspec.Struct, array_like=True, frozen=True):
 
 
 class BlobBytes(msgspec.Struct, array_like=True, frozen=True):
-    """Where the returned bytes begin, the blob's length here, the stripe's total, and their blocks' sums."""
+    """Where the returned bytes begin, the blob's length here, the stripe's total, and their blocks' sums.
+
+    `owner`: as it was put.
+    """
 
     start: int
     size: int
     total: int
     sums: bytes
+    owner: bytes = b""
 
 
 class DropBlobs(msgspec.Struct, array_like=True, frozen=True):
@@ -391,7 +395,11 @@ class RingCall(msgspec.Struct, array_like=True, frozen=True):
 
 
 class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
-    """One device in numbers (bytes and counts)."""
+    """One device in numbers (bytes and counts).
+
+    `client_calls`: to its process, since it started, background work left out. `damaged`: records found bad and
+    not replaced yet. `scrubbed`: share of the log read in this round of the scrub, and `scrub_rounds` whole ones.
+    """
 
     device: int
     path: str
@@ -402,6 +410,10 @@ class DeviceStatus(msgspec.Struct, array_like=True, frozen=True):
     register_count: int
     segments: int
     writable: bool
+    client_calls: int = 0
+    damaged: int = 0
+    scrubbed: float = 0.0
+    scrub_rounds: int = 0
 
 
 def piece_partition(policy: int, partition: int, fragment: int) -> bytes:

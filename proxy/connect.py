@@ -11,8 +11,11 @@ from ring.local import objectd_name
 from ring.store import RingStore
 
 
-def connect(installation: Installation, env: Env) -> Cluster:
-    """Links to every device of the newest ring of this machine, on their way up. Raises Corrupt."""
+def connect(installation: Installation, env: Env, *, background: bool = False) -> Cluster:
+    """Links to every device of the newest ring of this machine, on their way up. Raises Corrupt.
+
+    `background`: for work that gives way to clients.
+    """
     node = installation.config().node
     epoch = RingStore(installation.ring).current()
     if epoch is None:
@@ -23,6 +26,7 @@ def connect(installation: Installation, env: Env) -> Cluster:
             return installation.socket(objectd_name(device.address))
         return device.address
 
-    cluster = Cluster(env, epoch, installation.secrets().cluster_key, address_of=address_of)
+    key = installation.secrets().cluster_key
+    cluster = Cluster(env, epoch, key, address_of=address_of, background=background)
     cluster.start()
     return cluster

@@ -1,73 +1,170 @@
-"""The repair loop: every device is compared with its peers, again and again, at a bounded rate."""
+"""The repair loop: the tables of all devices are compared again and again, and what differs is put right.
+
+An agent works for the devices of its own node. Damage that a device reports is healed within a second, whether
+a reader or the scrub has met it; the rest waits for the next pass.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from core.errors import RingstackError
+from objectd import wire
 from proxy.repair.blobs import BlobRepair
 from proxy.repair.pace import Pace
+from proxy.repair.peers import ask
+from proxy.repair.plan import piece_work, range_work
 from proxy.repair.registers import RegisterRepair
-from proxy.store.cluster import Cluster
+from proxy.repair.tables import Table, fetch_all
+from proxy.store.cluster import Cluster, Target
 from proxy.store.verbs import ClusterStore
 
 log = logging.getLogger("ringstack.repair")
 
 EVERY_S = 20.0
+HEAL_EVERY_S = 0.5
+HEAL_MAX = 100  # of each kind, from one device at a time
+WATCH_EVERY_S = 0.5
 
 
 class Done(NamedTuple):
-    """What one pass put right. `complete`: every device answered."""
+    """What one pass put right. `complete`: every device answered.
+
+    `put_off`: pieces that could not be restored, because a device did not answer or too few others exist (as of
+    a stripe whose writer died).
+    """
 
     registers: int
     blobs: int
     handoffs: int
     complete: bool
+    put_off: int = 0
 
 
 async def one_pass(
     cluster: Cluster, store: ClusterStore, pace: Pace, local: AbstractSet[int] | None = None
 ) -> Done:
-    """Compare each of the `local` devices (all without it) with every other one, once."""
+    """Compare the tables of all devices once, and put right what the `local` ones (all without it) lack."""
+    tables = await fetch_all(cluster.targets)
+    complete = len(tables) == len(cluster.targets)
     mine = [one for one in cluster.targets if local is None or one.device in local]
+    mine = [one for one in mine if one.device in tables]
     registers = RegisterRepair(cluster, store.registers, pace)
-    pieces = BlobRepair(cluster, store.blobs, pace)
-    complete = True
     for device in mine:
-        for peer in cluster.targets:
-            if peer.device == device.device:
-                continue
+        complete &= await _repair_registers(cluster, registers, tables, device)
+    pieces = BlobRepair(cluster, store.blobs, pace)
+    fills, gives = piece_work(cluster.epoch, tables, [one.device for one in mine])
+    await pieces.fill(fills)
+    try:
+        await pieces.give(gives)
+    except RingstackError as error:
+        log.debug("hand-offs: %s", error.message)
+        complete = False
+    return Done(registers.copied, pieces.restored, pieces.taken_home, complete, pieces.put_off)
+
+
+async def _repair_registers(
+    cluster: Cluster, repair: RegisterRepair, tables: Mapping[int, Table], device: Target
+) -> bool:
+    """Pull what one device lacks from its peers; False when one of them stopped answering."""
+    peers = {target.device: target for target in cluster.targets}
+    complete = True
+    for partition, differing in range_work(cluster.epoch, tables, device.device).items():
+        for peer in differing:
             try:
-                await registers.from_peer(device, peer)
+                await repair.from_peer(device, peers[peer], partition)
             except RingstackError as error:
                 log.debug("repair of device %d: %s", device.device, error.message)
                 complete = False
-    for source in mine:
+    return complete
+
+
+async def heal(
+    cluster: Cluster, store: ClusterStore, pace: Pace, local: AbstractSet[int] | None = None
+) -> int:
+    """Replace what the local devices have found bad; returns how much."""
+    registers = RegisterRepair(cluster, store.registers, pace)
+    pieces = BlobRepair(cluster, store.blobs, pace)
+    head = wire.encode(wire.DamagesCall(HEAL_MAX))
+    for device in cluster.targets:
+        if local is not None and device.device not in local:
+            continue
         try:
-            await pieces.walk(source)
+            body = await ask(device.link, wire.DAMAGES, device.device, head)
+            damages = wire.decode_damages(body)
+            await pieces.heal(device, damages.pieces)
+            for lost in damages.registers:
+                await registers.relearn(device, lost)
         except RingstackError as error:
-            log.debug("repair from device %d: %s", source.device, error.message)
-            complete = False
-    return Done(registers.copied, pieces.restored, pieces.taken_home, complete)
+            log.debug("healing of device %d: %s", device.device, error.message)
+    return pieces.restored + registers.copied
 
 
-async def run_for_ever(cluster: Cluster, store: ClusterStore, node: str) -> None:
-    """Repair the devices of one node now and then, for the life of the process.
+class Agent:
+    """The repair of one node's devices, for the life of a process. `pace` may be throttled meanwhile.
 
     Any number may run: the work is idempotent.
     """
-    pace = Pace()
-    while True:
-        await asyncio.sleep(EVERY_S * (0.75 + 0.5 * cluster.env.random()))
-        local = {device.id for device in cluster.epoch.devices if device.node == node}
-        done = await one_pass(cluster, store, pace, local)
-        if done.registers or done.blobs or done.handoffs:
-            log.info(
-                "repaired %d registers and %d blobs, took %d hand-offs home",
-                done.registers,
-                done.blobs,
-                done.handoffs,
-            )
+
+    def __init__(self, cluster: Cluster, store: ClusterStore, node: str) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._node = node
+        self.pace = Pace()
+        self.last = Done(0, 0, 0, complete=False)
+
+    def _local(self) -> set[int]:
+        devices = self._cluster.epoch.devices
+        return {device.id for device in devices if device.node == self._node}
+
+    async def run(self) -> None:
+        """Passes over everything, and damage at once."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._heal_often())
+            group.create_task(self._pass_often())
+
+    async def _pass_often(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S * (0.75 + 0.5 * self._cluster.env.random()))
+            done = await one_pass(self._cluster, self._store, self.pace, self._local())
+            self.last = done
+            if done.registers or done.blobs or done.handoffs:
+                log.info(
+                    "repaired %d registers and %d blobs, took %d hand-offs home",
+                    done.registers,
+                    done.blobs,
+                    done.handoffs,
+                )
+
+    async def _heal_often(self) -> None:
+        while True:
+            await asyncio.sleep(HEAL_EVERY_S)
+            healed = await heal(self._cluster, self._store, self.pace, self._local())
+            if healed:
+                log.info("replaced %d damaged records", healed)
+
+    async def _watch(self) -> None:
+        """Learn how busy the devices are with clients."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            local = self._local()
+            for target in self._cluster.targets:
+                if target.device not in local or not target.link.up:
+                    continue
+                try:
+                    body = await ask(target.link, wire.STATUS, target.device, b"")
+                except RingstackError:
+                    continue
+                for status in wire.decode_status(body):
+                    self.pace.saw(status.device, status.client_calls, loop.time())
+
+
+async def run_for_ever(cluster: Cluster, store: ClusterStore, node: str) -> None:
+    """Repair the devices of one node, for the life of the process."""
+    await Agent(cluster, store, node).run()

@@ -1,95 +1,227 @@
-"""Blobs that are missing from a device where they belong, and hand-offs that can go home.
+"""Pieces of blobs that are missing where they belong, and stand-ins that can go.
 
-A device's list of blobs says, with the ring, where each piece belongs. A primary without its piece gets it:
-a replica from any copy, a fragment rebuilt from k others. A device that holds pieces of a blob it is no
-primary of gives them up once every primary has its own.
+`Fill`: the device's pieces of a partition are compared with what others hold of it. A piece that somebody has
+is copied as it is, from the nearest; a fragment that nobody has is made from k others, and with it all
+other missing fragments of its stripe, from the same reads. `Give`: a device that holds pieces of a partition
+it is no home of gives each up once it is held, good, where it belongs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
 
-from core.errors import Corrupt, Unavailable
+from core.errors import Corrupt, Full, Unavailable
 from objectd import wire
+from proxy.repair.nearness import Nearness
 from proxy.repair.pace import Pace
 from proxy.repair.peers import ask
+from proxy.repair.plan import Fill, Give, fragment_of
 from proxy.store.blobs import Blobs
 from proxy.store.cluster import Cluster, Target
 from proxy.store.record import Extent
 
 log = logging.getLogger("ringstack.repair")
 
-BLOBS_PAGE = 500
-NO_OWNER = bytes(wire.RANGE_BYTES)
+BLOBS_PAGE = 1000
+WORKERS = 8  # pieces under way at a time
+NOT_YET = (Corrupt, Unavailable, Full, TimeoutError)
+
+
+@dataclass(slots=True)
+class _Missing:
+    """A piece that a device lacks, and who holds which pieces of its stripe."""
+
+    fill: Fill
+    blob: bytes
+    total: int
+    holders: dict[int, list[Target]] = field(default_factory=dict)
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(self.blob, self.fill.policy, self.total, 0, self.total)
 
 
 class BlobRepair:
-    """Walks the blobs of one device and puts right what the ring says about them."""
+    """Performs the work of `proxy.repair.plan`. Counts what it has put right."""
 
     def __init__(self, cluster: Cluster, blobs: Blobs, pace: Pace) -> None:
         self._cluster = cluster
         self._blobs = blobs
         self._pace = pace
+        self._near = Nearness(cluster)
+        self._targets = {target.device: target for target in cluster.targets}
         self.restored = 0
         self.taken_home = 0
+        self.put_off = 0  # pieces that could not be restored yet
 
-    async def walk(self, source: Target) -> None:
-        """Check every blob that `source` holds. Raises Unavailable when it stops answering."""
+    # -- filling -------------------------------------------------------------------------------
+
+    async def fill(self, fills: Sequence[Fill]) -> None:
+        """Restore what the devices lack, in this order, several pieces at a time."""
+        later: list[_Missing] = []
+        await self._each(self._to_fill(fills, later))
+        await self._each(self._still_missing(later))
+
+    async def _to_fill(
+        self, fills: Sequence[Fill], later: list[_Missing]
+    ) -> AsyncIterator[_Missing]:
+        """Pieces to restore; into `later` go those that the agent of another device restores, too."""
+        for fill in fills:
+            try:
+                missing = await self._missing(fill)
+            except Unavailable as error:
+                log.info("partition %d is put off: %s", fill.partition, error.message)
+                self.put_off += 1
+                continue
+            for one in missing:
+                if fill.fragment not in one.holders and min(self._to_make(one)) != fill.fragment:
+                    later.append(one)
+                else:
+                    yield one
+
+    async def _still_missing(self, later: Sequence[_Missing]) -> AsyncIterator[_Missing]:
+        for one in later:
+            target = self._targets[one.fill.device]
+            try:
+                [held] = await self._have(target, [(one.blob, one.fill.fragment)])
+            except Unavailable:
+                self.put_off += 1
+                continue
+            if not held:
+                yield one
+
+    async def _each(self, pieces: AsyncIterator[_Missing]) -> None:
+        """Restore what comes, a bounded number at a time."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            async for one in pieces:
+                if len(tasks) >= WORKERS:
+                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                tasks.add(asyncio.get_running_loop().create_task(self._restore(one)))
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _missing(self, fill: Fill) -> list[_Missing]:
+        """What the device lacks of a partition, fewest holders first. Raises Unavailable."""
+        home = self._targets[fill.device]
+        own = {(row.blob, row.fragment) async for row in self._walk(home, fill)}
+        found: dict[bytes, _Missing] = {}
+        for source in (self._targets[device] for device in fill.sources):
+            async for row in self._walk(source, fill):
+                if (row.blob, fill.fragment) in own:
+                    continue
+                one = found.setdefault(row.blob, _Missing(fill, row.blob, row.total))
+                one.holders.setdefault(row.fragment, []).append(source)
+        return sorted(found.values(), key=lambda one: sum(map(len, one.holders.values())))
+
+    async def _walk(self, target: Target, where: Fill | Give) -> AsyncIterator[wire.BlobRow]:
+        """Pieces that a device holds of a partition of a policy."""
         after = b""
         while True:
-            head = wire.encode(wire.BlobsCall(after, BLOBS_PAGE))
-            page = wire.decode_blobs(await ask(source.link, wire.BLOBS, source.device, head))
-            await self._check(source, page)
+            call = wire.BlobsCall(after, BLOBS_PAGE, where.partition, where.policy)
+            body = await ask(target.link, wire.BLOBS, target.device, wire.encode(call))
+            page = wire.decode_blobs(body)
+            for row in page:
+                yield row
             if len(page) < BLOBS_PAGE:
                 return
             after = page[-1].blob + bytes((page[-1].fragment,))
 
-    async def _check(self, source: Target, page: Sequence[wire.BlobRow]) -> None:
-        wanted: dict[int, tuple[Target, list[tuple[int, wire.BlobRow]]]] = {}
-        for row in {row.blob: row for row in page}.values():
-            policy = self._cluster.policies[row.policy]
-            for position, target in enumerate(self._cluster.blob_targets(row.blob, policy)):
-                piece = 0 if policy.kind == "replicated" else position
-                wanted.setdefault(target.device, (target, []))[1].append((piece, row))
-        incomplete: set[bytes] = set()
-        for target, pieces in wanted.values():
-            incomplete |= await self._complete(target, pieces)
-        await self._take_home(source, [row for row in page if row.blob not in incomplete])
-
-    async def _complete(
-        self, target: Target, pieces: Sequence[tuple[int, wire.BlobRow]]
-    ) -> set[bytes]:
-        """Give a device the pieces it lacks; returns the blobs that are still incomplete there."""
-        call = wire.HaveCall([(row.blob, piece) for piece, row in pieces])
+    async def _restore(self, one: _Missing) -> None:
+        home = self._targets[one.fill.device]
+        holders = one.holders.get(one.fill.fragment)
         try:
-            answer = await ask(target.link, wire.HAVE, target.device, wire.encode(call))
-        except Unavailable:
-            return {row.blob for _, row in pieces}
-        incomplete: set[bytes] = set()
-        for held, (piece, row) in zip(wire.decode_have(answer), pieces, strict=True):
-            if held:
-                continue
-            extent = Extent(row.blob, row.policy, row.total, 0, row.total)
-            try:
-                await self._blobs.restore(extent, piece, target, NO_OWNER)
-            except (Corrupt, Unavailable, TimeoutError) as error:
-                log.info("a piece could not be restored yet: %s", error)
-                incomplete.add(row.blob)
-                continue
-            self.restored += 1
-            await self._pace.spend(row.total)
-        return incomplete
+            if holders:
+                sources = self._near.order(home, holders)
+                piece_bytes = -(-one.total // max(1, self._cluster.policies[one.fill.policy].data))
+                await self._pace.spend(piece_bytes)
+                await self._blobs.copy_piece(one.extent, one.fill.fragment, sources, home)
+                self.restored += 1
+            else:
+                await self._pace.spend(one.total)
+                self.restored += await self._blobs.rebuild(one.extent, self._to_make(one))
+        except NOT_YET as error:
+            log.info("a piece could not be restored yet: %s", error)
+            self.put_off += 1
 
-    async def _take_home(self, source: Target, rows: Sequence[wire.BlobRow]) -> None:
-        """Drop what `source` holds as a stand-in for primaries that now have their own."""
-        home = []
-        for row in rows:
-            policy = self._cluster.policies[row.policy]
-            primaries = self._cluster.blob_targets(row.blob, policy)
-            if all(target.device != source.device for target in primaries):
-                home.append(row.blob)
-        if home:
-            head = wire.encode(wire.DropBlobs(sorted(set(home))))
-            await ask(source.link, wire.DROP_BLOBS, source.device, head)
-            self.taken_home += len(set(home))
+    def _to_make(self, one: _Missing) -> dict[int, Target]:
+        """Fragments of a stripe that are missing on their homes, as far as is known, by number."""
+        fill = one.fill
+        policy = self._cluster.policies[fill.policy]
+        looked_at = set(fill.sources)
+        wanted: dict[int, Target] = {}
+        for position, target in enumerate(self._cluster.blob_targets(one.blob, policy)):
+            fragment = fragment_of(policy, position)
+            if (
+                target.device == fill.device
+                or fragment in fill.lacking
+                or (target.device in looked_at and target not in one.holders.get(fragment, ()))
+            ):
+                wanted[fragment] = target
+        return wanted
+
+    # -- damage --------------------------------------------------------------------------------
+
+    async def heal(self, target: Target, lost: Sequence[wire.LostPiece]) -> None:
+        """Replace pieces that were found bad on a device, from wherever they can be had."""
+        for piece in lost:
+            policy = self._cluster.policies.get(piece.policy)
+            if policy is None:
+                continue
+            extent = Extent(piece.blob, piece.policy, piece.total, 0, piece.total)
+            try:
+                await self._pace.spend(piece.total)
+                if policy.kind == "replicated":
+                    others = [one for one in self._cluster.targets if one.device != target.device]
+                    homes = self._cluster.blob_targets(piece.blob, policy)
+                    sources = self._near.order(target, homes)
+                    sources += [one for one in others if one not in homes]
+                    sources = [one for one in sources if one.device != target.device]
+                    await self._blobs.copy_piece(extent, piece.fragment, sources, target)
+                else:
+                    await self._blobs.rebuild(extent, {piece.fragment: target})
+                self.restored += 1
+            except NOT_YET as error:
+                log.info("a bad piece could not be replaced yet: %s", error)
+                self.put_off += 1
+
+    # -- giving up -----------------------------------------------------------------------------
+
+    async def give(self, gives: Iterable[Give]) -> None:
+        """Drop what local devices hold of partitions they are no home of. Raises Unavailable."""
+        for give in gives:
+            source = self._targets[give.device]
+            page: list[bytes] = []
+            async for row in self._walk(source, give):
+                if row.fragment == give.fragment:
+                    page.append(row.blob)
+                if len(page) >= BLOBS_PAGE:
+                    await self._give_up(source, give, page)
+                    page = []
+            if page:
+                await self._give_up(source, give, page)
+
+    async def _give_up(self, source: Target, give: Give, blobs: Sequence[bytes]) -> None:
+        policy = self._cluster.policies[give.policy]
+        safe = set(blobs)
+        for position, target in enumerate(self._cluster.blob_targets(blobs[0], policy)):
+            fragment = fragment_of(policy, position)
+            if fragment != give.fragment:
+                continue
+            held = await self._have(target, [(blob, fragment) for blob in blobs])
+            safe -= {blob for blob, there in zip(blobs, held, strict=True) if not there}
+        if safe:
+            call = wire.DropPieces([(blob, give.fragment) for blob in sorted(safe)])
+            await ask(source.link, wire.DROP_PIECES, source.device, wire.encode(call))
+            self.taken_home += len(safe)
+
+    @staticmethod
+    async def _have(target: Target, pieces: Sequence[tuple[bytes, int]]) -> list[bool]:
+        call = wire.encode(wire.HaveCall(list(pieces)))
+        return wire.decode_have(await ask(target.link, wire.HAVE, target.device, call))

@@ -1,23 +1,57 @@
-"""How fast background work may go: a budget of bytes a second, with a price for each operation."""
+"""How fast background work may go: full speed while nobody waits, a modest rate while clients are served.
+
+One `Pace` is shared by all workers of a process. Work pays before it is done: bytes, and a price for each
+operation. What clients are doing is learned from the devices, which count the calls that are not ours.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+from core.limits import MIB
+
 OPERATION_BYTES = 16 * 1024  # what one small copy counts for
-RATE_BYTES_S = 32 * 1024 * 1024
+IDLE_BYTES_S = 2048 * MIB
+BUSY_BYTES_S = 24 * MIB
+BUSY_CALLS_S = 25.0  # calls of clients to one device in a second; fewer are no load
+CALM_S = 2.0  # this long without them before the speed goes up again
 
 
 class Pace:
-    """Sleeps as needed to keep to a rate."""
+    """Keeps to a rate, bytes a second. `limit` is an operator's ceiling over both rates."""
 
-    def __init__(self, rate_bytes_s: float = RATE_BYTES_S) -> None:
-        self._rate = rate_bytes_s
-        self._owed_s = 0.0
+    def __init__(
+        self, idle_bytes_s: float = IDLE_BYTES_S, busy_bytes_s: float = BUSY_BYTES_S
+    ) -> None:
+        self._idle_bytes_s = idle_bytes_s
+        self._busy_bytes_s = min(busy_bytes_s, idle_bytes_s)
+        self._free_at_s = 0.0
+        self._busy_until_s = 0.0
+        self._seen: dict[int, tuple[float, int]] = {}
+        self.limit_bytes_s: float | None = None
+        self.spent_bytes = 0
 
     async def spend(self, byte_count: int) -> None:
-        """Account for one piece of work, and rest when enough has been done."""
-        self._owed_s += (byte_count + OPERATION_BYTES) / self._rate
-        if self._owed_s > 0.02:
-            owed_s, self._owed_s = self._owed_s, 0.0
-            await asyncio.sleep(owed_s)
+        """Wait until this much work may be done."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        cost_s = (byte_count + OPERATION_BYTES) / self.rate_bytes_s(now_s)
+        start_s = max(now_s, self._free_at_s)
+        self._free_at_s = start_s + cost_s
+        self.spent_bytes += byte_count
+        if start_s - now_s > 0.002:
+            await asyncio.sleep(start_s - now_s)
+
+    def rate_bytes_s(self, now_s: float) -> float:
+        """The rate at this moment of the loop's clock."""
+        rate = self._busy_bytes_s if now_s < self._busy_until_s else self._idle_bytes_s
+        return rate if self.limit_bytes_s is None else min(rate, self.limit_bytes_s)
+
+    def saw(self, device: int, client_calls: int, now_s: float) -> None:
+        """A device has been called so often by clients since it started."""
+        before_s, before = self._seen.get(device, (now_s, client_calls))
+        self._seen[device] = (now_s, client_calls)
+        passed_s = now_s - before_s
+        if passed_s > 0 and (client_calls - before) / passed_s > BUSY_CALLS_S:
+            self._busy_until_s = now_s + CALM_S
+            self._free_at_s = min(self._free_at_s, now_s + 1.0)

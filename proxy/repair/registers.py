@@ -8,6 +8,8 @@ every later round sees it anyway. What no majority holds is settled by a round o
 
 from __future__ import annotations
 
+import asyncio
+
 from core.errors import Unavailable
 from core.frame import Frame
 from core.stamp import ZERO
@@ -19,6 +21,7 @@ from proxy.store.registers import Register, Registers
 
 RANGES_PAGE = 1000
 ROWS_PAGE = 1000
+AT_ONCE = 32  # registers copied at a time
 
 
 class RegisterRepair:
@@ -30,25 +33,35 @@ class RegisterRepair:
         self._pace = pace
         self.copied = 0
 
-    async def from_peer(self, device: Target, peer: Target) -> None:
-        """Bring every range that both should hold up to what the peer has.
+    async def from_peer(self, device: Target, peer: Target, partition: int) -> None:
+        """Bring every range of a partition that both should hold up to what the peer has.
 
         Raises Unavailable when one of them stops answering.
         """
         after = b""
         while True:
-            head = wire.encode(wire.RangesCall(after, RANGES_PAGE))
+            head = wire.encode(wire.RangesCall(after, RANGES_PAGE, partition))
             page = wire.decode_ranges(await ask(peer.link, wire.RANGES, peer.device, head))
-            ours = [row for row in page if self._belongs(row.range_id, device)]
-            await self._compare(device, peer, ours)
+            await self._compare(device, peer, page)
             if len(page) < RANGES_PAGE:
                 return
             after = page[-1].range_id
 
-    def _belongs(self, range_id: bytes, device: Target) -> bool:
-        return any(
-            one.device == device.device for one in self._cluster.index_replicas(range_id).targets
-        )
+    async def relearn(self, device: Target, lost: wire.LostRegister) -> None:
+        """Replace a register that was found bad on a device. Raises Unavailable."""
+        best: tuple[bytes, Target] | None = None
+        register = Register(lost.range_id, lost.name, wire.ANY_STAGE)
+        for peer in self._cluster.index_replicas(lost.range_id).targets:
+            if peer.device == device.device:
+                continue
+            held = wire.decode_held((await self._read(peer, register, wire.WANT_BALLOT)).head)
+            if best is None or held.ballot > best[0]:
+                best = held.ballot, peer
+        if best is not None:
+            stats = wire.encode(wire.StatsCall([lost.range_id], [wire.ANY_CONFIG]))
+            body = await ask(best[1].link, wire.STATS, best[1].device, stats)
+            stage = wire.decode_stats(body)[0].stage
+            await self._copy(device, best[1], register._replace(stage=stage))
 
     async def _compare(self, device: Target, peer: Target, theirs: list[wire.RangeRow]) -> None:
         if not theirs:
@@ -72,11 +85,18 @@ class RegisterRepair:
             last = theirs.rows[-1].name.encode() if theirs.rows else b""
             beyond = last + b"\0" if theirs.truncated else b""
             own = await self._rows(device, range_id, marker, beyond)
-            held = {row.name: row.ballot for row in own.rows}
-            for row in theirs.rows:
-                if row.ballot > held.get(row.name, ZERO):
-                    register = Register(range_id, row.name.encode(), their.stage)
-                    await self._copy(device, peer, register)
+            held = {row.name: row.ballot for row in own.rows if not row.flags & wire.DAMAGED}
+            lagging = [
+                Register(range_id, row.name.encode(), their.stage)
+                for row in theirs.rows
+                if row.ballot > held.get(row.name, ZERO) and not row.flags & wire.DAMAGED
+            ]
+            for start in range(0, len(lagging), AT_ONCE):
+                copying = [
+                    self._copy(device, peer, register)
+                    for register in lagging[start : start + AT_ONCE]
+                ]
+                await asyncio.gather(*copying)
             if not theirs.truncated:
                 return
             marker = last

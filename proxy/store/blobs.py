@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from core import checksum
-from core.env import Env
-from core.errors import Corrupt, Full, Unavailable
+from core.env import Buffer, Env
+from core.errors import Corrupt, Full, RingstackError, Unavailable
 from core.frame import Frame
 from objectd import wire
 from proxy.store.cluster import Cluster, Target
@@ -32,6 +32,7 @@ HEDGE_S = 0.15  # a read that takes longer asks another copy too
 READ_TIMEOUT_S = 15.0
 READ_WINDOW_BYTES = 1024 * 1024  # what one read of a replicated blob asks for at a time
 OFFLOAD_BYTES = 256 * 1024
+NO_OWNER = bytes(wire.RANGE_BYTES)
 DROP_IDS_MAX = 10_000  # in one call
 DROP_EVERYWHERE_MAX = 16  # in small clusters a drop goes to every device, hand-offs included
 
@@ -84,20 +85,55 @@ class Blobs:
             return await self._env.offload(lambda: codec.encode(stripe))
         return codec.encode(stripe)
 
-    async def restore(self, extent: Extent, piece: int, target: Target, owner: bytes) -> None:
-        """Put one missing piece of a blob where it belongs, from the other pieces.
+    async def copy_piece(
+        self, extent: Extent, piece: int, sources: Sequence[Target], target: Target
+    ) -> None:
+        """Copy one piece of a blob as it is, from the first of the sources that has it good.
 
-        Raises Corrupt and Unavailable as `read`, Unavailable when the device does not take it.
+        Raises Corrupt and Unavailable as `read`, Full, and Unavailable when the device does not take it.
+        """
+        head = wire.encode(wire.GetBlob(extent.blob, piece, 0, 1 << 40))
+        frame = await _Hunt(iter(sources), head, self._slowness).run()
+        answer = wire.decode_blob_bytes(frame.head)
+        put = wire.PutBlob(
+            extent.blob, piece, answer.owner, answer.total, answer.sums, extent.policy
+        )
+        await self._give(target, wire.encode(put), frame.body)
+
+    async def rebuild(self, extent: Extent, missing: Mapping[int, Target]) -> int:
+        """Make missing fragments of a stripe from k others and put them where they belong, by number.
+
+        Returns how many were taken. Raises Corrupt and Unavailable as `read`, and when none was taken.
         """
         policy = self._cluster.policies[extent.policy]
-        stripe = bytes(await self.read(extent, 0, extent.length))
-        if policy.kind == "replicated":
-            body = stripe
-        else:
-            body = (await self._encode(policy, stripe))[piece]
-        head = _put_head(policy, extent.blob, owner, piece, body, len(stripe))
-        async with asyncio.timeout(WRITE_TIMEOUT_S):
-            frame = await target.bulk.ask(wire.PUT_BLOB, target.device, head, body)
+        stripe = await self._read_fragments(policy, extent)
+        fragments = await self._encode(policy, stripe)
+        giving = [
+            self._give(
+                target,
+                _put_head(policy, extent.blob, NO_OWNER, number, fragments[number], len(stripe)),
+                fragments[number],
+            )
+            for number, target in missing.items()
+        ]
+        results = await asyncio.gather(*giving, return_exceptions=True)
+        failures = [result for result in results if result is not None]
+        for failure in failures:
+            if len(failures) == len(results) or not isinstance(failure, RingstackError):
+                raise failure
+        return len(results) - len(failures)
+
+    @staticmethod
+    async def _give(target: Target, head: bytes, body: Buffer) -> None:
+        """Put a piece on one device. Raises Full, Unavailable."""
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await target.bulk.writable()
+                frame = await target.bulk.ask(wire.PUT_BLOB, target.device, head, body)
+        except TimeoutError:
+            raise Unavailable("NotTaken", "a device did not take a restored piece") from None
+        if frame.status == wire.FULL:
+            raise Full("InsufficientStorage", "a device has no room for a restored piece")
         if frame.status != wire.OK:
             raise Unavailable("NotTaken", "a device did not take a restored piece")
 

@@ -57,7 +57,8 @@ class Cluster:
     """The ring epoch in force and a pair of links for each address.
 
     `address_of` may know a shorter way to a device than the ring does: the unix socket of an objectd
-    on the same machine. `broken` names rules left out on purpose, as in `proxy.store.registers`.
+    on the same machine. `background`: no client waits for what is done through this one. `broken` names
+    rules left out on purpose, as in `proxy.store.registers`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Cluster:
         key: bytes,
         *,
         address_of: Callable[[Device], str] = ring_address,
+        background: bool = False,
         broken: frozenset[str] = frozenset(),
     ) -> None:
         self.env = env
@@ -76,6 +78,7 @@ class Cluster:
         self.policies: dict[int, Policy] = {}
         self._key = key
         self._address_of = address_of
+        self._background = background
         self._broken = broken
         self._started = False
         self._links: dict[str, tuple[Link, Link]] = {}
@@ -120,6 +123,7 @@ class Cluster:
             pair = (Link(self.env, address, self._key), Link(self.env, address, self._key))
             for link in pair:
                 link.on_other_epoch = self._exchange
+                link.background = self._background
             self._links[address] = pair
         return Target(device.id, *pair)
 
