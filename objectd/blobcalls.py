@@ -30,10 +30,11 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class BlobCalls:
-    """Answers calls on blobs. `spawn` runs what has to wait for the disk."""
+    """Answers calls on blobs. `spawn` runs what has to wait for the disk, `epoch` is the ring's in force."""
 
-    def __init__(self, spawn: Spawn) -> None:
+    def __init__(self, spawn: Spawn, epoch: Callable[[], int]) -> None:
         self._spawn = spawn
+        self._epoch = epoch
         self.operations = {
             wire.PUT_BLOB: self._put_blob,
             wire.GET_BLOB: self._get_blob,
@@ -121,7 +122,15 @@ class BlobCalls:
         device.write_drop(held, lambda error: connection.reply(call, status_of(error)))
 
     def _drop_pieces(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        """A piece is given up because it is held where the ring wants it: both must mean the same ring.
+
+        Otherwise two devices that follow different rings could each give up theirs for the other's sake.
+        """
         message = wire.decode_drop_pieces(call.head)
+        if call.epoch != self._epoch():
+            older = call.epoch < self._epoch()
+            connection.reply(call, wire.OLD_RING if older else wire.NEW_RING)
+            return
         held = [
             blob + bytes((fragment,))
             for blob, fragment in message.pieces

@@ -64,7 +64,7 @@ class ObjectServer:
             wire.STATS: self._stats,
             wire.EXPIRED: self._expired,
             **inventory.OPERATIONS,
-            **BlobCalls(self._spawn).operations,
+            **BlobCalls(self._spawn, lambda: self.frames.epoch).operations,
         }
         self._whole: dict[int, Callable[[ServerConnection, Frame], None]] = {
             wire.STATUS: self._status_all,

@@ -17,7 +17,7 @@ from core.errors import Corrupt, Full, Unavailable
 from objectd import wire
 from proxy.repair.nearness import Nearness
 from proxy.repair.pace import Pace
-from proxy.repair.peers import ask
+from proxy.repair.peers import answer, ask
 from proxy.repair.plan import Fill, Give, fragment_of
 from proxy.store.blobs import Blobs
 from proxy.store.cluster import Cluster, Target
@@ -208,20 +208,27 @@ class BlobRepair:
                 await self._give_up(source, give, page)
 
     async def _give_up(self, source: Target, give: Give, blobs: Sequence[bytes]) -> None:
-        policy = self._cluster.policies[give.policy]
+        policy, epoch = self._cluster.policies[give.policy], self._cluster.epoch.number
         safe = set(blobs)
         for position, target in enumerate(self._cluster.blob_targets(blobs[0], policy)):
             fragment = fragment_of(policy, position)
             if fragment != give.fragment:
                 continue
-            held = await self._have(target, [(blob, fragment) for blob in blobs])
+            wanted = [(blob, fragment) for blob in blobs]
+            held = await self._have(target, wanted, epoch=epoch)
             safe -= {blob for blob, there in zip(blobs, held, strict=True) if not there}
-        if safe:
+        if safe and self._cluster.epoch.number == epoch:
             call = wire.DropPieces([(blob, give.fragment) for blob in sorted(safe)])
             await ask(source.link, wire.DROP_PIECES, source.device, wire.encode(call))
             self.taken_home += len(safe)
 
     @staticmethod
-    async def _have(target: Target, pieces: Sequence[tuple[bytes, int]]) -> list[bool]:
+    async def _have(
+        target: Target, pieces: Sequence[tuple[bytes, int]], *, epoch: int | None = None
+    ) -> list[bool]:
+        """Which pieces a device holds, good. Raises Unavailable, also when it follows another ring."""
         call = wire.encode(wire.HaveCall(list(pieces)))
-        return wire.decode_have(await ask(target.link, wire.HAVE, target.device, call))
+        frame = await answer(target.link, wire.HAVE, target.device, call)
+        if epoch not in {None, frame.epoch}:
+            raise Unavailable("OtherRing", f"device {target.device} follows another ring")
+        return wire.decode_have(frame.body)

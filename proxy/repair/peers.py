@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from core.errors import Unavailable
+from core.frame import Frame
 from core.link import Link
 from objectd import wire
 
@@ -13,6 +14,11 @@ TIMEOUT_S = 10.0
 
 async def ask(link: Link, operation: int, device: int, head: bytes) -> bytes | memoryview:
     """The body of the answer. Raises Unavailable when there is none or it is not OK."""
+    return (await answer(link, operation, device, head)).body
+
+
+async def answer(link: Link, operation: int, device: int, head: bytes) -> Frame:
+    """The whole answer. Raises Unavailable when there is none or it is not OK."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
             frame = await link.ask(operation, device, head)
@@ -20,4 +26,4 @@ async def ask(link: Link, operation: int, device: int, head: bytes) -> bytes | m
         raise Unavailable("NoAnswer", f"device {device} does not answer") from None
     if frame.status not in {wire.OK, wire.STALE}:
         raise Unavailable("NoAnswer", f"device {device} answers {frame.status}")
-    return frame.body
+    return frame

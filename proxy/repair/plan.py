@@ -157,13 +157,13 @@ def range_work(epoch: Epoch, tables: Mapping[int, Table], device: int) -> dict[i
     found: dict[int, list[int]] = {}
     seen = {partition for table in tables.values() for partition in table.ranges}
     for partition in sorted(seen):
-        replicas = [one.id for one in epoch.primaries(partition, epoch.index_replicas)]
+        replicas = {one.id for members in epoch.index_sets(partition) for one in members}
         if device not in replicas:
             continue
         own = mine.get(partition, nothing)
         peers = [
             peer
-            for peer in replicas
+            for peer in sorted(replicas)
             if peer != device
             and peer in tables
             and tables[peer].ranges.get(partition, nothing).digest != own.digest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -106,7 +106,7 @@ class Blobs:
         Returns how many were taken. Raises Corrupt and Unavailable as `read`, and when none was taken.
         """
         policy = self._cluster.policies[extent.policy]
-        stripe = await self._read_fragments(policy, extent)
+        stripe = await self._read_fragments(policy, extent, last=missing)
         fragments = await self._encode(policy, stripe)
         giving = [
             self._give(
@@ -209,10 +209,17 @@ class Blobs:
             return READ_WINDOW_BYTES
         return extent.length
 
-    async def _read_fragments(self, policy: Policy, extent: Extent) -> bytes:
-        """The whole stripe from any k fragments, data fragments first, others when those are slow."""
+    async def _read_fragments(
+        self, policy: Policy, extent: Extent, *, last: Container[int] = ()
+    ) -> bytes:
+        """The whole stripe from any k fragments, data fragments first, others when those are slow.
+
+        Those in `last` are known to be missing.
+        """
         primaries = self._cluster.blob_targets(extent.blob, policy)
-        numbers = sorted(range(policy.width), key=lambda n: (*self._reluctance(primaries[n]), n))
+        numbers = sorted(
+            range(policy.width), key=lambda n: (n in last, *self._reluctance(primaries[n]), n)
+        )
         unasked = iter(numbers)
         asking: dict[asyncio.Task[bytes], int] = {}
         found: dict[int, bytes] = {}

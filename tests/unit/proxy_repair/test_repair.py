@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.repair.agent import Done, one_pass
+from objectd import wire
+from proxy.repair.agent import Done, heal, one_pass
 from proxy.repair.pace import Pace
+from proxy.store.cluster import Target
 from proxy.store.record import BodyDigest, Draft, ObjectName
 from tests.local_cluster import LocalCluster
 
@@ -161,3 +163,80 @@ def test_a_peer_that_is_away_leaves_the_pass_incomplete(tmp_path: Path) -> None:
         await read_all(cluster)
 
     run(tmp_path, scenario)
+
+
+def test_a_moved_fragment_is_copied_and_lost_ones_are_made_from_the_same_reads(
+    tmp_path: Path,
+) -> None:
+    """Counted in calls: a copy reads one piece; a stripe that lost two fragments is read k pieces once."""
+
+    async def scenario(cluster: LocalCluster) -> None:
+        body = body_of("coded", 3_000_000)
+        where = ObjectName(ACCOUNT, "coded", "o")
+        found = await cluster.store.put_object(where, pieces(body), draft)
+        await asyncio.sleep(0.1)
+        [extent] = found.record.manifest
+        policy = cluster.cluster.policies[extent.policy]
+        homes = cluster.cluster.blob_targets(extent.blob, policy)
+        stray = next(one for one in cluster.cluster.targets if one not in homes)
+        # fragment 0 stands at another device, as after a change of the ring
+        await cluster.store.blobs.copy_piece(extent, 0, [homes[0]], stray)
+        await drop(homes[0], extent.blob, 0)
+        before = reads(cluster)
+        done = await repair(cluster)
+        assert (done.blobs, done.handoffs) == (1, 1)
+        assert reads(cluster) - before == 1
+        # with two data fragments and one parity, one of them may be lost
+        await drop(homes[1], extent.blob, 1)
+        before = reads(cluster)
+        done = await repair(cluster)
+        assert (done.blobs, done.handoffs) == (1, 0)
+        assert reads(cluster) - before == policy.data
+        assert await repair(cluster) == Done(0, 0, 0, complete=True)
+
+    run(tmp_path, scenario)
+
+
+def reads(cluster: LocalCluster) -> int:
+    return sum(server.calls.get(wire.GET_BLOB, 0) for server in cluster.servers.values())
+
+
+async def drop(target: Target, blob: bytes, fragment: int) -> None:
+    head = wire.encode(wire.DropPieces([(blob, fragment)]))
+    assert (await target.bulk.ask(wire.DROP_PIECES, target.device, head)).status == wire.OK
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_what_a_reader_finds_bad_is_replaced_at_once(tmp_path: Path, container: str) -> None:
+    """No pass is needed: the device tells what it has lost, and the agent heals that alone."""
+
+    async def scenario(cluster: LocalCluster) -> None:
+        body = body_of(container, 300_000)
+        where = ObjectName(ACCOUNT, container, "o")
+        found = await cluster.store.put_object(where, pieces(body), draft)
+        await asyncio.sleep(0.1)
+        [extent] = found.record.manifest
+        policy = cluster.cluster.policies[extent.policy]
+        first = next(cluster.store.blobs._candidates(policy, extent.blob)).device
+        if policy.kind == "erasure":
+            first = cluster.cluster.blob_targets(extent.blob, policy)[0].device
+        for path in (cluster.root / f"d{first}" / "log").iterdir():
+            spoil(path, extent.blob)
+        parts = [bytes(piece) async for piece in cluster.store.read(found)]
+        assert b"".join(parts) == body
+        device = cluster.servers[first].devices[first]
+        assert device.status().damaged == 1
+        assert await heal(cluster.cluster, cluster.store, Pace(PACE)) == 1
+        assert device.status().damaged == 0
+        assert await repair(cluster) == Done(0, 0, 0, complete=True)
+
+    run(tmp_path, scenario)
+
+
+def spoil(path: Path, blob: bytes) -> None:
+    """Flip bits in the body behind a blob's id."""
+    data = bytearray(path.read_bytes())
+    at = data.find(blob)
+    if at >= 0:
+        data[at + 3000] ^= 0xFF
+        path.write_bytes(bytes(data))
