@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
-from authd.tables import assignment, catalog, project, revocation, role, user
+from authd.tables import (
+    application_credential,
+    assignment,
+    catalog,
+    credential,
+    domain_option,
+    endpoint_filter,
+    group,
+    limit,
+    policy,
+    project,
+    revocation,
+    role,
+    trust,
+    user,
+)
 from authd.tables.metadata import metadata
 
-__all__ = ["assignment", "catalog", "metadata", "project", "revocation", "role", "user"]
+__all__ = [
+    "application_credential",
+    "assignment",
+    "catalog",
+    "credential",
+    "domain_option",
+    "endpoint_filter",
+    "group",
+    "limit",
+    "metadata",
+    "policy",
+    "project",
+    "revocation",
+    "role",
+    "trust",
+    "user",
+]

@@ -10,6 +10,7 @@ from authd.tables.metadata import (
     id_column,
     metadata,
     object_column,
+    reference,
     text_column,
 )
 
@@ -27,4 +28,11 @@ project = sa.Table(
     object_column("options"),
     object_column("extra"),
     sa.UniqueConstraint("domain_id", "name"),
+)
+
+project_tag = sa.Table(
+    "identity_project_tag",
+    metadata,
+    reference("project_id", "identity_project.id", primary_key=True),
+    text_column("name", NAME_CHARS, primary_key=True),
 )
