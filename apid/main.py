@@ -14,6 +14,8 @@ import msgspec
 
 from authd.app import PREFIX, make_app, open_authority
 from authd.bootstrap import Plan, bootstrap
+from authd.followers import Followers
+from authd.lookups import LookUps, RootKey
 from core import keyring as keys
 from core import process
 from core.api.app import App, refusal
@@ -95,6 +97,13 @@ def plan_of(config: Config, secrets: Secrets) -> Plan:
     )
 
 
+def root_key_of(secrets: Secrets) -> RootKey:
+    """The admin's S3 key."""
+    _, _, name = secrets.user.partition(":")
+    project_id = secrets.account.removeprefix("AUTH_")
+    return RootKey(secrets.access_key, secrets.secret_key, name, project_id)
+
+
 async def serve(data: Path) -> None:
     """Run until told to stop."""
     installation = Installation(data)
@@ -108,6 +117,10 @@ async def serve(data: Path) -> None:
         env, database, keyring, policy_file=installation.policy / "identity.yaml"
     )
     await bootstrap(authority, plan_of(config, secrets))
+    followers = Followers(
+        authority, secrets.cluster_key, LookUps(authority, root_key_of(secrets)).table()
+    )
+    await followers.listen(installation.api_socket)
     app = make_app(authority, f"http://{host_of(config)}:{config.api_port}")
     metrics, access = Metrics(), AccessLog()
     server = HttpServer(Mounts(env, [app], metrics, access).handle)
@@ -118,6 +131,7 @@ async def serve(data: Path) -> None:
     process.report_ready({"http": port, "metrics": metrics_port})
     await process.until_told(asyncio.Event())
     await server.stop()
+    followers.close()
     access.flush()
     await database.close()
 

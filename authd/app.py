@@ -40,19 +40,13 @@ async def open_authority(
     await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
     policy = Policy(RULES, policy_file)
     authority = Authority(env, database, policy, keyring, Hasher(env), RevocationList())
-    await follow_revocations(authority)
+
+    async def follow() -> None:
+        await revocations.follow(database, authority.revoked)
+
+    await follow()
+    database.committed.append(follow)
     return authority
-
-
-async def follow_revocations(authority: Authority) -> None:
-    """Apply the revocations that were written since the last look."""
-    while True:
-        async with authority.database.read() as db:
-            events = await revocations.after(db, authority.revoked.last)
-        for event in events:
-            authority.revoked.add(event)
-        if len(events) < revocations.BATCH:
-            return
 
 
 def routes_of(authority: Authority) -> list[Route]:

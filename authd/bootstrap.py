@@ -55,6 +55,9 @@ async def bootstrap(authority: Authority, plan: Plan) -> None:
             ("project", demo_project_id),
         ):
             await grants.grant(db, admin, target, role_ids["admin"])
+        # the cloud's owner may look after every account of the object store
+        owned = ("project", plan.admin_project_id)
+        await grants.grant(db, admin, owned, role_ids["ResellerAdmin"])
         await grants.grant(db, demo, ("project", demo_project_id), role_ids["member"])
         await rows.update(db, users.TABLE, admin_id, {"default_project_id": plan.admin_project_id})
         await rows.update(db, users.TABLE, demo_id, {"default_project_id": demo_project_id})

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from authd import rows
 from authd.tables.revocation import revocation
-from core.database import Connection
-from core.revocation import KINDS, Revocation
+from core.database import Connection, Database
+from core.revocation import KINDS, Revocation, RevocationList
 
 BATCH = 1000
 
@@ -28,6 +28,17 @@ async def after(db: Connection, number: int) -> list[Revocation]:
         .limit(BATCH),
     )
     return [Revocation(**row) for row in found]
+
+
+async def follow(database: Database, revoked: RevocationList) -> None:
+    """Apply the revocations that were written since the last look."""
+    while True:
+        async with database.read() as db:
+            events = await after(db, revoked.last)
+        for event in events:
+            revoked.add(event)
+        if len(events) < BATCH:
+            return
 
 
 async def forget_before(db: Connection, us: int) -> int:

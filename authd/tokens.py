@@ -30,6 +30,7 @@ async def identity_for(
     target = await _target(db, proof.user, scope)
     return Identity(
         user_id=proof.user["id"],
+        user_name=proof.user["name"],
         user_domain_id=proof.user["domain_id"],
         methods=proof.methods,
         issued_us=now_us,
@@ -49,6 +50,7 @@ async def _target(db: Connection, user: Row, scope: Scope) -> dict[str, Any]:
         found = await _roles(db, user, "project", project["id"])
         return {
             "project_id": project["id"],
+            "project_name": project["name"],
             "project_domain_id": project["domain_id"] or project["id"],
             "roles": found,
         }
@@ -74,6 +76,7 @@ async def _default_target(db: Connection, user: Row) -> dict[str, Any]:
         return {}
     return {
         "project_id": project["id"],
+        "project_name": project["name"],
         "project_domain_id": project["domain_id"] or project["id"],
         "roles": tuple(role["name"] for role in found),
     }

@@ -58,7 +58,7 @@ def key_of(secret: bytes) -> Key:
 
 
 class _Payload(msgspec.Struct, array_like=True, frozen=True):
-    """What is sealed, in this order; trailing defaults are left out by `_trim`."""
+    """What is sealed, in this order."""
 
     format: int
     methods: int
@@ -76,6 +76,8 @@ class _Payload(msgspec.Struct, array_like=True, frozen=True):
     access_limited: bool = False
     federation: tuple[str, str, tuple[bytes, ...]] | None = None
     thumbprint: str = ""
+    user_name: str = ""
+    project_name: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -129,6 +131,8 @@ def seal(key: Key, nonce: bytes, identity: Identity) -> str:
         identity.access_limited,
         federation,
         identity.thumbprint,
+        identity.user_name,
+        identity.project_name,
     )
     sealed = key.print + nonce + key.cipher.encrypt(nonce, _encoder.encode(payload), _DOMAIN)
     return PREFIX + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
@@ -168,6 +172,7 @@ def _identity(payload: _Payload) -> Identity:
     scope: dict[str, Any] = {}
     if payload.scope == "p":
         scope["project_id"] = _unpack(payload.target)
+        scope["project_name"] = payload.project_name
         scope["project_domain_id"] = _unpack(payload.target_domain)
     elif payload.scope == "d":
         scope["domain_id"] = _unpack(payload.target)
@@ -179,6 +184,7 @@ def _identity(payload: _Payload) -> Identity:
         federation = (provider, protocol, tuple(map(_unpack, groups)))
     return Identity(
         user_id=_unpack(payload.user),
+        user_name=payload.user_name,
         user_domain_id=_unpack(payload.user_domain),
         roles=payload.roles,
         methods=_methods(payload.methods),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -31,7 +31,8 @@ class Database:
         self.sqlite = url.startswith("sqlite")
         self.engine: AsyncEngine = create_async_engine(url, pool_size=POOL_SIZE)
         self._writing = asyncio.Lock()
-        self.committed: list[Callable[[], None]] = []  # told after each commit of a writer
+        # awaited after each commit, before the writer goes on
+        self.committed: list[Callable[[], Awaitable[None]]] = []
         if self.sqlite:
             sa.event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
@@ -56,7 +57,7 @@ class Database:
                     )
                 yield connection
         for tell in self.committed:
-            tell()
+            await tell()
 
     async def close(self) -> None:
         """Close all connections."""

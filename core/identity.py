@@ -15,13 +15,15 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A verified caller, and what it may act on.
 
     At most one of `project_id`, `domain_id` and `system` is set; with none the identity is unscoped. Times are
-    microseconds since 1970 UTC; `expires_us` is exclusive. `audit_ids` are the token's own and, when it
+    microseconds since 1970 UTC; `expires_us` is exclusive. Names are those of when it was made. `audit_ids` are the token's own and, when it
     was made from another, that of the first of the chain.
     """
 
     user_id: str
+    user_name: str = ""
     user_domain_id: str = ""
     project_id: str = ""
+    project_name: str = ""
     project_domain_id: str = ""
     domain_id: str = ""
     system: bool = False
@@ -34,6 +36,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     application_credential_id: str = ""
     access_limited: bool = False  # its application credential has access rules
     federation: tuple[str, str, tuple[str, ...]] | None = None  # provider, protocol, group ids
+    access_key: str = ""  # the EC2 credential that signed the request; never in a token
     thumbprint: str = ""  # of the client's certificate (OAuth2 with mutual TLS)
 
     @property

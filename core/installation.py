@@ -69,6 +69,7 @@ class Installation:
         self.devices = self.data / "devices"
         self.keys = self.data / "keys" / "token"
         self.policy = self.data / "policy"
+        self.api_socket = f"unix:{self.run}/apid.sock"  # services follow the identity service here
         self.known = self.data / "known"
         self.pid_file = self.run / "supervisor.pid"
         self.state_file = self.run / "state.json"

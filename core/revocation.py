@@ -21,6 +21,7 @@ GRANT = "grant"  # a user's tokens for one target
 TRUST = "trust"
 APPLICATION_CREDENTIAL = "application_credential"
 PROVIDER = "provider"  # tokens that an identity provider vouched for
+CREDENTIAL = "credential"  # an EC2 credential, by access key
 ROLE = "role"  # tokens that carry a role of this name
 KINDS = (
     AUDIT,
@@ -32,6 +33,7 @@ KINDS = (
     TRUST,
     APPLICATION_CREDENTIAL,
     PROVIDER,
+    CREDENTIAL,
     ROLE,
 )
 
@@ -66,6 +68,8 @@ def marks_of(identity: Identity) -> Iterator[tuple[str, str]]:
         yield APPLICATION_CREDENTIAL, identity.application_credential_id
     if identity.federation is not None:
         yield PROVIDER, identity.federation[0]
+    if identity.access_key:
+        yield CREDENTIAL, identity.access_key
     for role in identity.roles:
         yield ROLE, role
 

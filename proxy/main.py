@@ -12,32 +12,22 @@ from pathlib import Path
 
 from core import process
 from core.http import HttpServer
+from core.identity_link import IdentityLink
 from core.installation import Config, Installation, Secrets
+from core.keyring import Keyring
 from core.log import AccessLog
 from core.metrics import Metrics
 from core.real import RealEnv
 from proxy import expirer
 from proxy.connect import connect
 from proxy.front import Front
-from proxy.identity import RootCredentials
+from proxy.gate import LinkGate
 from proxy.s3.front import S3Front
 from proxy.store.verbs import ClusterStore
 from proxy.swift.front import SwiftFront
 
 CONNECT_S = 10.0
 FLUSH_S = 2.0  # how long a stop may wait until retired blobs are dropped
-
-
-def credentials_of(secrets: Secrets) -> RootCredentials:
-    """The root credentials as the fronts take them."""
-    return RootCredentials(
-        secrets.access_key,
-        secrets.secret_key,
-        secrets.user,
-        secrets.key,
-        secrets.account,
-        secrets.token_key,
-    )
 
 
 async def serve(data: Path, number: int) -> None:
@@ -49,9 +39,11 @@ async def serve(data: Path, number: int) -> None:
     store = ClusterStore(cluster)
     metrics = Metrics()
     access = AccessLog()
-    front = make_front(env, store, config, credentials_of(secrets), metrics, access)
+    identity = identity_link(installation, env, secrets)
+    identity.start()
+    front = make_front(env, store, config, LinkGate(identity), metrics, access)
     server = HttpServer(front.handle)
-    await cluster.wait_up(CONNECT_S)
+    await asyncio.gather(cluster.wait_up(CONNECT_S), identity.wait_synced(CONNECT_S))
     port = await server.listen(
         config.listen, config.object_port, listener=process.inherited_listener()
     )
@@ -66,22 +58,30 @@ async def serve(data: Path, number: int) -> None:
     await server.stop()
     await store.reaper.flush(FLUSH_S)
     access.flush()
+    identity.close()
     cluster.close()
+
+
+def identity_link(installation: Installation, env: RealEnv, secrets: Secrets) -> IdentityLink:
+    """The line to the identity service of this machine."""
+    keyring = Keyring(installation.keys)
+    keyring.load()
+    return IdentityLink(env, installation.api_socket, secrets.cluster_key, keyring)
 
 
 def make_front(
     env: RealEnv,
     store: ClusterStore,
     config: Config,
-    credentials: RootCredentials,
+    gate: LinkGate,
     metrics: Metrics,
     access: AccessLog,
 ) -> Front:
     """Both dialects over one store."""
     return Front(
         env,
-        S3Front(store, env, credentials, region=config.region, domains=config.domains),
-        SwiftFront(store, env, credentials),
+        S3Front(store, env, gate, region=config.region, domains=config.domains),
+        SwiftFront(store, env, gate),
         metrics=metrics,
         access=access,
     )

@@ -14,7 +14,8 @@ from functools import partial
 from core.env import Env
 from core.errors import RingstackError
 from core.http import Request, Response
-from proxy.identity import RootCredentials
+from proxy.gate import Gate
+from proxy.identity import AccessKey, Identity
 from proxy.s3 import (
     attributes,
     bucket,
@@ -48,6 +49,7 @@ from proxy.store.port import Store
 
 Handler = Callable[[Call], Awaitable[Response]]
 HOSTS_MAX = 1024
+READS = frozenset({"GET", "HEAD"})
 
 
 def _handlers() -> dict[str, Handler]:
@@ -106,14 +108,14 @@ class S3Front:
         self,
         store: Store,
         env: Env,
-        credentials: RootCredentials,
+        gate: Gate,
         *,
         region: str = "us-east-1",
         domains: Sequence[str] = ("localhost", "s3.localhost"),
     ) -> None:
         self._store = store
         self._env = env
-        self._credentials = credentials
+        self._gate = gate
         self._region = region
         self._domains = tuple(domain.lower() for domain in domains)
         self._hosts: dict[bytes, str] = {}
@@ -138,18 +140,20 @@ class S3Front:
             raise S3Error("AccessForbidden")
         message = Message(request.method, request.path, pairs, request.headers)
         headers = request.headers
-        verified = self._verify(message)
-        if verified is None:
+        proven = await self._verify(message)
+        if proven is None:
             return await self._unsigned(request)
+        verified, key = proven
         target = self._target(request)
         query = parameters(pairs)
         operation = operation_of(request.method, target.level, query, headers)
         metadata.check_supported(headers)
+        check_role(key.identity, request.method)
         call = Call(
             self._store,
             self._env,
             target,
-            identity=self._credentials.identity,
+            identity=key.identity,
             verified=verified,
         )
         call.method = request.method
@@ -173,8 +177,7 @@ class S3Front:
         upload = post.Upload(
             self._store,
             self._env,
-            self._credentials.identity,
-            self._secret_of,
+            self._gate.access_key,
             self._region,
             target.bucket,
             headers.get(b"host", b"localhost").decode("latin-1"),
@@ -186,27 +189,32 @@ class S3Front:
         host = self._host(request.headers.get(b"host", b""))
         return target_of(request.path, host, self._domains)
 
-    def _verify(self, message: Message) -> Verified | None:
-        """The verified signature, or None for a request without any. Raises S3Error."""
+    async def _verify(self, message: Message) -> tuple[Verified, AccessKey] | None:
+        """The verified signature and whose it is, or None for a request without any. Raises S3Error."""
         now_s = self._env.wall_us() // 1_000_000
         if sigv2.is_used(message):
+            key = await self._gate.access_key(sigv2.access_key_of(message))
             host = self._host(message.headers.get(b"host", b""))
-            return sigv2.verify(
+            verified = sigv2.verify(
                 message,
                 bucket=bucket_of_host(host, self._domains),
-                secret_of=self._secret_of,
+                secret=key.secret if key else None,
                 now_s=now_s,
             )
-        signed = sigv4.parse(message)
-        if signed is None:
-            return None
-        return sigv4.verify(
-            message, signed, secret_of=self._secret_of, region=self._region, now_s=now_s
-        )
-
-    def _secret_of(self, access_key: str) -> str | None:
-        known = self._credentials
-        return known.secret_key if access_key == known.access_key else None
+        else:
+            signed = sigv4.parse(message)
+            if signed is None:
+                return None
+            key = await self._gate.access_key(signed.scope.access_key)
+            verified = sigv4.verify(
+                message,
+                signed,
+                secret=key.secret if key else None,
+                region=self._region,
+                now_s=now_s,
+            )
+        assert key is not None, "a signature without a secret never verifies"
+        return verified, key
 
     def _host(self, header: bytes) -> str:
         """The host of a Host header without its port, lower-case; remembered, it seldom changes."""
@@ -235,6 +243,12 @@ class S3Front:
         fields = (*error.fields, *self._subject(request, error.code), ("Resource", request.path))
         body = error_document(error.code, error.message, fields, request_id, _host_id(request_id))
         return Response(error.status, [XML_TYPE], body)
+
+
+def check_role(identity: Identity, method: str) -> None:
+    """Operators may do everything in their own account, readers read. Raises AccessDenied."""
+    if not (identity.operator or (identity.reader and method in READS)):
+        raise S3Error("AccessDenied")
 
 
 def _host_id(request_id: str) -> str:

@@ -19,7 +19,6 @@ import msgspec
 
 from proxy.s3 import sigv4
 from proxy.s3.errors import S3Error
-from proxy.s3.sigv4 import SecretOf
 
 CONDITIONS_MAX = 1000
 _UNCONDITIONED = frozenset({"policy", "signature", "awsaccesskeyid", "x-amz-signature", "file"})
@@ -83,7 +82,15 @@ class Policy(NamedTuple):
             )
 
 
-def verify(fields: Mapping[str, str], *, secret_of: SecretOf, region: str) -> str:
+def access_key_of(fields: Mapping[str, str]) -> str:
+    """Whose signature a form claims to bear, before anything is checked; "" when it does not say."""
+    credential = fields.get("x-amz-credential")
+    if credential is not None:
+        return credential.rsplit("/", 4)[0]
+    return fields.get("awsaccesskeyid", "")
+
+
+def verify(fields: Mapping[str, str], *, secret: str | None, region: str) -> str:
     """The base64 policy, after its signature was found good. Raises S3Error (403)."""
     policy = fields.get("policy")
     if policy is None:
@@ -91,13 +98,13 @@ def verify(fields: Mapping[str, str], *, secret_of: SecretOf, region: str) -> st
     if "x-amz-security-token" in fields:
         raise S3Error("InvalidToken")
     if "x-amz-signature" in fields or "x-amz-algorithm" in fields:
-        _verify_v4(fields, policy, secret_of=secret_of, region=region)
+        _verify_v4(fields, policy, secret=secret, region=region)
     else:
-        _verify_v2(fields, policy, secret_of=secret_of)
+        _verify_v2(fields, policy, secret=secret)
     return policy
 
 
-def _verify_v4(fields: Mapping[str, str], policy: str, *, secret_of: SecretOf, region: str) -> None:
+def _verify_v4(fields: Mapping[str, str], policy: str, *, secret: str | None, region: str) -> None:
     required = ("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature")
     missing = [name for name in required if not fields.get(name)]
     if missing:
@@ -117,19 +124,17 @@ def _verify_v4(fields: Mapping[str, str], policy: str, *, secret_of: SecretOf, r
     access_key, date = parts[:2]
     if sigv4.parse_time(fields["x-amz-date"]) is None or fields["x-amz-date"][:8] != date:
         raise S3Error("InvalidArgument", "X-Amz-Date is not valid or not that of the Credential.")
-    secret = secret_of(access_key)
     # without the cache: the date of a form is any date at all
     key = sigv4.signing_key.__wrapped__(secret or "unknown", date, region, "s3")
     expected = hmac.digest(key, policy.encode(), "sha256").hex()
     _compare(expected, fields["x-amz-signature"], access_key, known=secret is not None)
 
 
-def _verify_v2(fields: Mapping[str, str], policy: str, *, secret_of: SecretOf) -> None:
+def _verify_v2(fields: Mapping[str, str], policy: str, *, secret: str | None) -> None:
     access_key = fields.get("awsaccesskeyid", "")
     given = fields.get("signature", "")
     if not access_key or not given:
         raise S3Error("InvalidArgument", "Bucket POST must contain a signature and its key.")
-    secret = secret_of(access_key)
     digest = hmac.digest((secret or "unknown").encode(), policy.encode(), "sha1")
     expected = base64.b64encode(digest).decode()
     _compare(expected, given, access_key, known=secret is not None)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from core.env import Env
 from core.http import Body, Response
-from proxy.identity import Identity
+from proxy.identity import KeyOf
 from proxy.s3 import acl, checksum, metadata, policy, tagging
 from proxy.s3.call import Call, xml_response
 from proxy.s3.checksum import Algorithm, Hasher
@@ -22,7 +22,6 @@ from proxy.s3.form import Form, boundary_of
 from proxy.s3.payload import PUT_BYTES_MAX, hex_of_md5, too_large
 from proxy.s3.policy import LengthRange, Policy
 from proxy.s3.route import check_key
-from proxy.s3.sigv4 import SecretOf
 from proxy.s3.xml import document, element, parse, url_encoded
 from proxy.store.port import Store
 from proxy.store.record import BodyDigest, Draft, Found, ObjectName
@@ -35,8 +34,7 @@ class Upload(NamedTuple):
 
     store: Store
     env: Env
-    identity: Identity
-    secret_of: SecretOf
+    key_of: KeyOf
     region: str
     bucket: str
     host: str
@@ -58,12 +56,17 @@ async def post_object(upload: Upload, content_type: str) -> Response:
     form = Form(boundary_of(content_type))
     first = await _read_fields(upload.body, form)
     fields = form.fields
-    signed = policy.verify(fields, secret_of=upload.secret_of, region=upload.region)
+    signer = await upload.key_of(policy.access_key_of(fields))
+    signed = policy.verify(fields, secret=signer.secret if signer else None, region=upload.region)
+    assert signer is not None, "a signature without a secret never verifies"
+    if not signer.identity.operator:
+        raise S3Error("AccessDenied")
     rules = policy.parse(signed)
     key = _key(form)
     rules.check({**fields, "key": key, "bucket": upload.bucket}, upload.env.wall_us() / 1e6)
     draft = _draft(form)
-    found = await _store(upload, form, first, rules=rules, key=key, draft=draft)
+    where = ObjectName(signer.identity.account, upload.bucket, key)
+    found = await _store(upload, form, first, rules=rules, where=where, draft=draft)
     return _answer(upload, fields, key, found)
 
 
@@ -124,7 +127,13 @@ def _kept(name: str) -> bool:
 
 
 async def _store(
-    upload: Upload, form: Form, first: list[bytes], *, rules: Policy, key: str, draft: Draft
+    upload: Upload,
+    form: Form,
+    first: list[bytes],
+    *,
+    rules: Policy,
+    where: ObjectName,
+    draft: Draft,
 ) -> Found:
     headers = {name.encode("utf-8", "replace"): v.encode() for name, v in form.fields.items()}
     announced = checksum.of_headers(headers)
@@ -142,7 +151,6 @@ async def _store(
             draft.attributes.update(checksum.attributes_of(*announced))
         return draft
 
-    where = ObjectName(upload.identity.account, upload.bucket, key)
     stream = _file(upload.body, form, first, limit=rules.length, hasher=hasher)
     return await upload.store.put_object(where, stream, finish)
 

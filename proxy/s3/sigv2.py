@@ -21,7 +21,6 @@ from proxy.s3.sigv4 import (
     UNSIGNED_PAYLOAD,
     Message,
     Scope,
-    SecretOf,
     Signed,
     Verified,
     basic_time,
@@ -54,8 +53,19 @@ def is_used(message: Message) -> bool:
     return any(name == "AWSAccessKeyId" for name, _ in message.pairs)
 
 
-def verify(message: Message, *, bucket: str, secret_of: SecretOf, now_s: int) -> Verified:
-    """Decide. `bucket` is that of the Host header, empty in path style. Raises S3Error."""
+def access_key_of(message: Message) -> str:
+    """Whose signature a request claims to bear, before anything is checked; "" when it does not say."""
+    authorization = message.headers.get(b"authorization")
+    if authorization:
+        return authorization[len(_PREFIX) :].decode("latin-1").partition(":")[0].strip()
+    return dict(reversed(message.pairs)).get("AWSAccessKeyId", "")
+
+
+def verify(message: Message, *, bucket: str, secret: str | None, now_s: int) -> Verified:
+    """Decide. `bucket` is that of the Host header, empty in path style. Raises S3Error.
+
+    `secret` is that of the access key, None when the key is not known.
+    """
     authorization = message.headers.get(b"authorization")
     if authorization:
         access_key, signature = _of_header(authorization)
@@ -72,7 +82,6 @@ def verify(message: Message, *, bucket: str, secret_of: SecretOf, now_s: int) ->
     else:
         access_key, signature, date, seconds = _of_query(message, now_s)
     to_sign = string_to_sign(message, date, bucket)
-    secret = secret_of(access_key)
     key = (secret or "unknown").encode()
     good = _matches(key, to_sign, signature)
     if not good and not bucket and "/" not in message.path[1:]:

@@ -36,7 +36,6 @@ _HEX = frozenset("0123456789abcdef")
 _PREFIX = b"AWS4-HMAC-SHA256 "
 _NO_SECRET = "unknown"  # noqa: S105 - what an unknown key is checked against; it can never match
 
-SecretOf = Callable[[str], str | None]
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -356,14 +355,16 @@ def string_to_sign(canonical: bytes, signed: Signed) -> bytes:
 
 
 def verify(
-    message: Message, signed: Signed, *, secret_of: SecretOf, region: str, now_s: int
+    message: Message, signed: Signed, *, secret: str | None, region: str, now_s: int
 ) -> Verified:
-    """Decide: scope, time and signature. Raises S3Error; returns only for a good signature."""
+    """Decide: scope, time and signature. Raises S3Error; returns only for a good signature.
+
+    `secret` is that of the scope's access key, None when the key is not known.
+    """
     scope = signed.scope
     _check_scope(signed, region)
     _check_signed_headers(message.headers, scope)
     _check_time(signed, now_s)
-    secret = secret_of(scope.access_key)
     key = signing_key(secret or _NO_SECRET, scope.date, scope.region, scope.service)
     canonical = canonical_request(message, signed)
     to_sign = string_to_sign(canonical, signed)

@@ -7,10 +7,14 @@ user, account or `account:user`, with `*` for any. Referrers make no sense for w
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from proxy.identity import Identity
 
+DEFAULT_DOMAIN = "default"
+# names that read like an id, a pair or a wildcard never grant: somebody could be named after another
+PLAIN = re.compile(r"(?![0-9a-f]{32}$)[^:*,]+")
 REFERRER_NAMES = frozenset({".r", ".ref", ".referer", ".referrer"})
 
 
@@ -64,18 +68,30 @@ def referrer_allowed(referer: str, items: list[str]) -> bool:
 
 
 def groups_of(identity: Identity) -> frozenset[str]:
-    """Names under which an ACL can grant to a caller; a user `group:name` is also of `group`."""
-    return frozenset(
-        {
-            identity.user.partition(":")[0],
-            identity.user,
-            identity.account,
-            f"{identity.account}:{identity.user}",
-            f"{identity.account}:*",
-            f"*:{identity.user}",
-            "*:*",
-        }
-    )
+    """Names under which an ACL can grant to a caller.
+
+    As Swift's keystoneauth: `project:user` by ids, with `*` for any of either, roles by name; names of projects
+    and users only inside the default domain, because only there they name one thing.
+    """
+    verified = identity.verified
+    if verified is None:
+        return frozenset(
+            {
+                identity.user.partition(":")[0],
+                identity.user,
+                identity.account,
+                f"{identity.account}:{identity.user}",
+                f"{identity.account}:*",
+                f"*:{identity.user}",
+                "*:*",
+            }
+        )
+    users, projects = {"*", verified.user_id}, {"*", verified.project_id}
+    if verified.user_domain_id == verified.project_domain_id == DEFAULT_DOMAIN:
+        users.update(filter(PLAIN.fullmatch, [verified.user_name]))
+        projects.update(filter(PLAIN.fullmatch, [verified.project_name]))
+    pairs = {f"{project}:{user}" for project in projects if project for user in users if user}
+    return frozenset(pairs.union(verified.roles))
 
 
 def permits(

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from core.errors import NotFound, Refused
 from core.http import Request, Response
-from core.token import Claims, TokenDesk, same_secret
-from proxy.identity import Identity, RootCredentials
+from proxy.gate import Gate
+from proxy.identity import ACCOUNT_PREFIX, Identity
 from proxy.large import Permit
 from proxy.swift import account_acl, acl
 from proxy.swift.call import Call, Site
 from proxy.swift.errors import HTML, SwiftError, status_page
 from proxy.swift.names import quoted
 
-TOKEN_LIFE_S = 86_400
-ACCOUNT_PREFIX = "AUTH_"
 READS = frozenset({"GET", "HEAD"})
 LOGIN_PATHS = ("/auth/v1.0", "/auth/v1")
 
@@ -33,60 +31,66 @@ def unauthorized(account: str) -> SwiftError:
 class Authority:
     """Logs in, verifies tokens and decides."""
 
-    def __init__(self, site: Site, credentials: RootCredentials) -> None:
+    def __init__(self, site: Site, gate: Gate) -> None:
         self._site = site
-        self._credentials = credentials
-        self._desk = TokenDesk(credentials.token_key)
+        self._gate = gate
 
     # -- log-in --------------------------------------------------------------------------------
 
-    def login(self, request: Request) -> Response:
-        """`GET /auth/v1.0` (Swift TempAuth): headers with the token and the storage URL."""
+    async def login(self, request: Request) -> Response:
+        """`GET /auth/v1.0` (Swift TempAuth): headers with the token and the storage URL.
+
+        The user is `project:user`, or a user with a default project, of the default domain.
+        """
         if request.method != "GET":
             return status_page(405, [("Allow", "GET")])
         user = request.header("x-auth-user") or request.header("x-storage-user") or ""
         key = request.header("x-auth-key") or request.header("x-storage-pass") or ""
-        right_user = same_secret(user, self._credentials.user)
-        right_key = same_secret(key, self._credentials.key)
-        if not (right_user and right_key):
+        login = await self._gate.login(user, key)
+        if login is None:
             raise unauthorized("unknown")
-        identity = self._credentials.identity
-        expires_s = self._site.env.wall_us() // 1_000_000 + TOKEN_LIFE_S
-        claims = Claims(identity.user, identity.account, identity.admin, expires_s)
-        token = self._desk.issue(claims)
+        life_s = (login.expires_us - self._site.env.wall_us()) // 1_000_000
         host = request.header("host") or "localhost"
-        url = f"{self._site.scheme}://{host}/v1/{quoted(identity.account)}"
+        url = f"{self._site.scheme}://{host}/v1/{quoted(login.identity.account)}"
         return Response(
             200,
             [
                 HTML,
                 ("X-Storage-Url", url),
-                ("X-Auth-Token", token),
-                ("X-Storage-Token", token),
-                ("X-Auth-Token-Expires", str(TOKEN_LIFE_S)),
+                ("X-Auth-Token", login.token),
+                ("X-Storage-Token", login.token),
+                ("X-Auth-Token-Expires", str(life_s)),
             ],
         )
 
     # -- identity ------------------------------------------------------------------------------
 
-    def identify(self, call: Call) -> None:
+    async def identify(self, call: Call) -> None:
         """Set the caller of a request from its token; a token that does not hold is 401."""
         headers = call.headers
         raw = headers.get(b"x-auth-token") or headers.get(b"x-storage-token")
         if raw is None:
             return
         try:
-            claims = self._desk.verify(raw.decode("latin-1"), call.now_us // 1_000_000)
+            call.identity = await self._gate.identify(raw.decode("latin-1"), call.request)
         except Refused:
             raise unauthorized(call.account) from None
-        call.identity = Identity(claims.user, claims.account, claims.admin)
         call.owner = owns(call.identity, call.account)
 
 
 def owns(identity: Identity, account: str) -> bool:
     """The caller may do everything in the account."""
-    return identity.account == account or (
+    return (identity.operator and identity.account == account) or (
         identity.admin and account.startswith(ACCOUNT_PREFIX) and account != ACCOUNT_PREFIX
+    )
+
+
+def reads(identity: Identity | None, account: str) -> bool:
+    """The caller may read everything in the account, whatever its ACLs say."""
+    if identity is None:
+        return False
+    return (identity.reader and identity.account == account) or (
+        identity.auditor and account.startswith(ACCOUNT_PREFIX)
     )
 
 
@@ -106,6 +110,8 @@ async def authorise(call: Call) -> None:
     if call.owner or call.scope is not None or call.method == "COPY":
         return  # a copy has two ends, authorised each in copy.py
     write = call.method not in READS
+    if not write and reads(call.identity, call.account):
+        return
     granted = await account_grant(call, call.account)
     if granted.admin:
         call.owner = True
@@ -133,6 +139,8 @@ async def authorise_in(
     Raises SwiftError 401 or 403; whether a container exists is not told to strangers.
     """
     if call.identity is not None and owns(call.identity, account):
+        return
+    if not write and reads(call.identity, account):
         return
     if call.scope is not None:
         if write or call.scope[0] != account or call.scope[1] not in {"", container}:

@@ -14,7 +14,7 @@ import msgspec
 from core.env import Env
 from core.errors import RingstackError
 from core.http import Request, Response
-from proxy.identity import RootCredentials
+from proxy.gate import Gate
 from proxy.store.port import Store
 from proxy.swift import account, bulk, container, copy, cors, formpost, info, temporary, tempurl
 from proxy.swift import object as objects
@@ -61,11 +61,9 @@ def is_bulk(call: Call) -> bool:
 class SwiftFront:
     """Answers the paths /v1/..., /auth/..., /info and /healthcheck."""
 
-    def __init__(
-        self, store: Store, env: Env, credentials: RootCredentials, *, scheme: str = "http"
-    ) -> None:
+    def __init__(self, store: Store, env: Env, gate: Gate, *, scheme: str = "http") -> None:
         self._site = Site(store, env, scheme=scheme)
-        self._authority = Authority(self._site, credentials)
+        self._authority = Authority(self._site, gate)
         self._info = msgspec.json.encode(info.capabilities(store.policies, VERSION))
 
     async def handle(self, request: Request) -> Response:
@@ -89,7 +87,7 @@ class SwiftFront:
         if path.startswith(("/v1/", "/v1.0/")):
             return await self._storage(request)
         if path in LOGIN_PATHS or path.rstrip("/") in LOGIN_PATHS:
-            return self._authority.login(request)
+            return await self._authority.login(request)
         if path == "/info":
             return self._about(request)
         if path == "/healthcheck":
@@ -120,7 +118,7 @@ class SwiftFront:
             return await temporary.serve(call, handler)
         if formpost.is_form(call):
             return await formpost.serve(call)
-        self._authority.identify(call)
+        await self._authority.identify(call)
         if call.params and is_bulk(call):
             return await bulk.handle(call)
         if not call.owner:

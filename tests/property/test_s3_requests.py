@@ -12,6 +12,7 @@ from core.http import Body, Request
 from proxy.s3.front import S3Front
 from proxy.s3.xml import parse
 from tests.model.memory_store import MemoryStore
+from tests.static_gate import StaticGate
 from tests.unit.proxy_s3.signer import MODES, SHA256, Signer
 from tests.unit.proxy_s3.site import CREDENTIALS, POLICIES
 
@@ -112,7 +113,7 @@ def test_any_signed_request_gets_an_answer_that_is_not_5xx(
 
     env = FixedEnv()
     store = MemoryStore(env.wall_us, POLICIES)
-    front = S3Front(store, env, CREDENTIALS)
+    front = S3Front(store, env, StaticGate(env, CREDENTIALS))
     signer = Signer("localhost")
     signer.now = datetime.fromtimestamp(1_700_000_000, UTC)
 

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from core.http import Body, Request, Response
 from core.real import RealEnv
-from core.token import Claims, seal
-from proxy.identity import RootCredentials
 from proxy.store.record import Draft, ObjectName
 from proxy.swift.front import SwiftFront
 from ring.policy import Policy
 from tests.model.memory_store import MemoryStore
+from tests.static_gate import Claims, RootCredentials, StaticGate, seal
 
 POLICIES = (
     Policy(0, "gold", "replicated", replicas=3, is_default=True),
@@ -47,7 +46,7 @@ async def furnish(store: MemoryStore) -> None:
 
 def front() -> SwiftFront:
     store = MemoryStore(ENV.wall_us, POLICIES)
-    made = SwiftFront(store, ENV, CREDENTIALS)
+    made = SwiftFront(store, ENV, StaticGate(ENV, CREDENTIALS))
     asyncio.run(furnish(store))
     return made
 
@@ -209,7 +208,7 @@ def test_any_sequence_of_requests_is_answered_below_500(calls):
 
 async def play(calls) -> None:
     store = MemoryStore(ENV.wall_us, POLICIES)
-    made = SwiftFront(store, ENV, CREDENTIALS)
+    made = SwiftFront(store, ENV, StaticGate(ENV, CREDENTIALS))
     await furnish(store)
     for method, path, query, headers, body, signed in calls:
         given_headers = {b"host": b"h", **dict(headers)}

@@ -12,12 +12,12 @@ from botocore.config import Config
 
 from core.http import HttpServer
 from core.real import RealEnv
-from proxy.identity import RootCredentials
 from proxy.s3.front import S3Front
 from proxy.s3.xml import Node
 from proxy.s3.xml import parse as parse_xml
 from ring.policy import Policy
 from tests.model.memory_store import MemoryStore
+from tests.static_gate import RootCredentials, StaticGate
 from tests.unit.proxy_s3.signer import ACCESS_KEY, SECRET_KEY, SHA256, Signer, Wire
 
 POLICIES = (Policy(0, "default", "replicated", replicas=3, is_default=True),)
@@ -56,7 +56,7 @@ class Site:
     def __init__(self, store=None, **options) -> None:
         self.env = RealEnv()
         self.store = store or MemoryStore(self.env.wall_us, POLICIES)
-        self.front = S3Front(self.store, self.env, CREDENTIALS, **options)
+        self.front = S3Front(self.store, self.env, StaticGate(self.env, CREDENTIALS), **options)
         self.loop = asyncio.new_event_loop()
         self.server = HttpServer(self.front.handle)
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)

@@ -31,7 +31,7 @@ def verify(message, now_s=MAY_24, *, region="us-east-1", secret=SECRET):
     return sigv4.verify(
         message,
         signed,
-        secret_of=lambda key: secret if key == KEY else None,
+        secret=secret if signed.scope.access_key == KEY else None,
         region=region,
         now_s=now_s,
     )

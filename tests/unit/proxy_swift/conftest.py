@@ -10,10 +10,10 @@ import pytest
 
 from core.http import HttpServer
 from core.real import RealEnv
-from proxy.identity import RootCredentials
 from proxy.swift.front import SwiftFront
 from ring.policy import Policy
 from tests.model.memory_store import MemoryStore
+from tests.static_gate import RootCredentials, StaticGate
 from tests.unit.proxy_swift.wire import Client
 
 POLICIES = (
@@ -36,7 +36,7 @@ class Site:
     def __init__(self) -> None:
         self.env = RealEnv()
         self.store = MemoryStore(self.env.wall_us, POLICIES)
-        self.front = SwiftFront(self.store, self.env, CREDENTIALS)
+        self.front = SwiftFront(self.store, self.env, StaticGate(self.env, CREDENTIALS))
         self.credentials = CREDENTIALS
         self.loop = asyncio.new_event_loop()
         self.server = HttpServer(self.front.handle)
