@@ -161,6 +161,11 @@ def needed(device: Device, scanned: Scanned) -> bool:
         records.DROP_PIECES,
     }:  # an older segment may still have a copy, which must stay dropped
         return device.log.segments[0] < (records.drop_limit(scanned.key) or scanned.place).segment
+    if kind == records.FLOOR:
+        return device.stats(scanned.key).floor <= scanned.head
+    if kind == records.FORGET:
+        limit = records.drop_limit(scanned.key[wire.RANGE_BYTES :]) or scanned.place
+        return device.log.segments[0] < limit.segment
     return False
 
 
@@ -174,12 +179,19 @@ async def _copy(device: Device, scanned: Scanned) -> None:
         raise Corrupt("BadRecord", f"the record at byte {place.offset} does not verify")
     if scanned.header.kind == records.BLOB and device.dropping(scanned.key):
         return
+    if not needed(device, scanned):  # it was dropped, forgotten or replaced while it was read
+        return
     done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
     kind = scanned.header.kind
     if kind in {records.DROP, records.DROP_PIECES}:
         limit = records.drop_limit(scanned.key) or place
         write = device.write_drop if kind == records.DROP else device.write_drop_pieces
         write(records.pieces_of(kind, scanned.head), done.set_result, limit=limit)
+    elif kind == records.FORGET:
+        range_id = scanned.key[: wire.RANGE_BYTES]
+        limit = records.drop_limit(scanned.key[wire.RANGE_BYTES :]) or place
+        names = records.decode_forget_head(scanned.head).rows
+        device.reclaim.write_forget(range_id, names, done.set_result, limit=limit)
     else:
         device.write_again(scanned, raw, body, done.set_result)
     error = await done

@@ -27,6 +27,7 @@ from objectd.damage import Damage
 from objectd.index import Index
 from objectd.log import Log, Scanned
 from objectd.rangestats import RangeStats
+from objectd.reclaim import Reclaim
 from objectd.record import BlobHead, Place, RegisterHead
 from objectd.rows import BlobRow, RegisterRow, StatsRow
 
@@ -80,6 +81,7 @@ class Device:
         self._dropping: Counter[bytes] = Counter()
         self._incoming: Counter[bytes] = Counter()
         self.damage = Damage(self)
+        self.reclaim = Reclaim(self)
         self.stuck_segments: dict[int, int] = {}  # that cannot be copied out, by their living bytes
         self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
@@ -163,6 +165,10 @@ class Device:
                 self._apply_drop(scanned, what)
         elif kind == records.FENCE:
             self._apply_fence(scanned)
+        elif kind == records.FLOOR:
+            self.reclaim.apply_floor(scanned)
+        elif kind == records.FORGET:
+            self.reclaim.apply_forget(scanned)
         elif kind == records.CEILING:
             ceiling_us = int.from_bytes(scanned.head, "big")
             self._stored_ceiling_us = max(self._stored_ceiling_us, ceiling_us)
@@ -185,7 +191,7 @@ class Device:
                 return
             if old.ballot == head.ballot and not body and scanned.header.body_bytes:
                 return  # a damaged copy never replaces a good one
-            self._account_segment(old.place, -1)
+            self.account_segment(old.place, -1)
             if old.expires_s:
                 self.index.delete(rows.expiry_key(old.expires_s, range_id, name))
         else:
@@ -210,7 +216,7 @@ class Device:
         self.index.put(key, rows.pack_register(row))
         if head.expires_s and head.flags & wire.LIVE:
             self.index.put(rows.expiry_key(head.expires_s, range_id, name), b"")
-        self._account_segment(scanned.place, 1)
+        self.account_segment(scanned.place, 1)
         self.count_register(range_id, name, old, row)
         if damaged:
             self.damage.tell_register(range_id, name)
@@ -218,7 +224,7 @@ class Device:
             self.damage.register_replaced(key)
 
     def count_register(
-        self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow
+        self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow | None
     ) -> None:
         """Let the statistics of a range follow the replacement of one of its rows."""
         stats = self.stats(range_id)
@@ -237,8 +243,8 @@ class Device:
                 live_count=count,
                 size_bytes=size,
                 digest=digest.to_bytes(16, "big"),
-                top=max(stats.top, new.ballot),
-                held=stats.held + (old is None),
+                top=stats.top if new is None else max(stats.top, new.ballot),
+                held=stats.held + (old is None) - (new is None),
             ),
         )
 
@@ -251,7 +257,7 @@ class Device:
             old = rows.unpack_blob(value)
             if old.place == scanned.place:
                 return
-            self._account_segment(old.place, -1)
+            self.account_segment(old.place, -1)
             tally.count_piece(self.index, partition, scanned.key, old, sign=-1)
         else:
             self.blob_count += 1
@@ -267,7 +273,7 @@ class Device:
         )
         self.index.put(key, rows.pack_blob(row))
         tally.count_piece(self.index, partition, scanned.key, row, sign=1)
-        self._account_segment(scanned.place, 1)
+        self.account_segment(scanned.place, 1)
 
     def mark_bad(self, key: bytes, row: BlobRow) -> None:
         """The piece behind a row does not verify: it counts as missing until it is written again."""
@@ -285,7 +291,7 @@ class Device:
             row = rows.unpack_blob(value)
             if row.place < limit:
                 piece = key[rows.PARTITIONED_BYTES :]
-                self._account_segment(row.place, -1)
+                self.account_segment(row.place, -1)
                 self.index.delete(key)
                 self.blob_count -= 1
                 tally.count_piece(self.index, partition, piece, row, sign=-1)
@@ -305,7 +311,8 @@ class Device:
         """Key of a piece in this device's index."""
         return rows.blob_key(self.partition_of(blob), blob, fragment)
 
-    def _account_segment(self, place: Place, sign: int) -> None:
+    def account_segment(self, place: Place, sign: int) -> None:
+        """Count a record as living (sign 1) or dead (-1) in its segment."""
         live = self._segment_live.get(place.segment, 0) + sign * place.length
         self._segment_live[place.segment] = live
         self._segments_dirty.add(place.segment)
@@ -320,6 +327,10 @@ class Device:
     def stats(self, range_id: bytes) -> StatsRow:
         """Statistics and stage of a range."""
         return self._ranges.get(range_id)
+
+    def put_stats(self, range_id: bytes, row: StatsRow) -> None:
+        """Replace the statistics of a range."""
+        self._ranges.put(range_id, row)
 
     def ranges(self) -> list[bytes]:
         """Ids of the ranges this device knows."""

@@ -48,7 +48,7 @@ def ranges(device: Device, connection: ServerConnection, call: Frame) -> None:
     found = []
     for key, value in itertools.islice(device.index.scan(start, end), message.limit):
         row = rows.unpack_stats(value)
-        found.append(wire.RangeRow(key[rows.PARTITIONED_BYTES :], row.digest, row.stage))
+        found.append(wire.RangeRow(key[rows.PARTITIONED_BYTES :], row.digest, row.stage, row.floor))
     connection.reply(call, wire.OK, b"", wire.encode(found))
 
 

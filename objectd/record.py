@@ -29,9 +29,11 @@ REGISTER = 2
 CEILING = 3
 FENCE = 4
 DROP = 5
+FLOOR = 10
+FORGET = 11
 GROUP = 6  # begins what is synced together; all before it was synced when it was written
 DROP_PIECES = 16  # like DROP, of single fragments
-KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP, GROUP, DROP_PIECES})
+KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP, GROUP, DROP_PIECES, FLOOR, FORGET})
 
 
 class RegisterHead(msgspec.Struct, array_like=True, frozen=True):
@@ -79,9 +81,16 @@ class Place(NamedTuple):
     length: int
 
 
+class ForgetHead(msgspec.Struct, array_like=True, frozen=True):
+    """Head of a FORGET record; key = range id, then perhaps a limit as in DROP records."""
+
+    rows: list[tuple[bytes, bytes]]
+
+
 encode_head = msgspec.msgpack.Encoder().encode
 decode_register_head = msgspec.msgpack.Decoder(RegisterHead).decode
 decode_blob_head = msgspec.msgpack.Decoder(BlobHead).decode
+decode_forget_head = msgspec.msgpack.Decoder(ForgetHead).decode
 
 
 _LIMIT = struct.Struct("<IQ")
@@ -93,7 +102,10 @@ def encode_drop_limit(limit: Place) -> bytes:
 
 
 def drop_limit(key: bytes) -> Place | None:
-    """Limit in the key of a DROP record; None when it is the record's own place."""
+    """Limit in the key of a DROP record, or behind the range in that of a FORGET record.
+
+    None when it is the record's own place.
+    """
     if not key:
         return None
     segment, offset = _LIMIT.unpack(key)

@@ -40,7 +40,7 @@ DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot 
 # ballot, flags, size, expires_s, digest, segment, offset, length, name, summary, meta, inline bytes
 _REGISTER = struct.Struct(">16sBQQ16sIQIHHII")
 _BLOB = struct.Struct(">IQIIIQHI?")
-_STATS = struct.Struct(">QQ16s16sQQ")
+_STATS = struct.Struct(">QQ16s16sQQ16s")
 _TALLY = struct.Struct(">QQ16s")
 
 
@@ -97,6 +97,7 @@ class StatsRow(NamedTuple):
     top: bytes = ZERO
     stage: int = 0
     held: int = 0  # registers, tombstones included
+    floor: bytes = ZERO  # nothing at or below it is promised or accepted
 
     @property
     def empty(self) -> bool:

@@ -33,6 +33,8 @@ from ring.file import decode_epoch, encode_epoch
 
 log = logging.getLogger("ringstack.objectd")
 
+FLAGS = wire.LIVE | wire.GONE  # that a record may have on the wire
+
 Operation = Callable[[Device, ServerConnection, Frame], None]
 
 
@@ -63,6 +65,10 @@ class ObjectServer:
             wire.LIST: self._list,
             wire.STATS: self._stats,
             wire.EXPIRED: self._expired,
+            wire.FLOOR: self._floor,
+            wire.TOMBSTONES: self._tombstones,
+            wire.HOLDS: self._holds,
+            wire.RECLAIM: self._reclaim,
             **inventory.OPERATIONS,
             **BlobCalls(self._spawn, lambda: self.frames.epoch).operations,
         }
@@ -178,6 +184,9 @@ class ObjectServer:
         row = None if value is None else rows.unpack_register(value)
         acceptor = device.acceptor
         blocking = acceptor.refusal(key, ballot, b"" if row is None else row.ballot)
+        floor = device.reclaim.floor(message.range_id)
+        if blocking is None and ballot <= floor:
+            blocking = floor
         if blocking is not None:
             connection.reply(call, wire.REFUSED, wire.encode(wire.Refusal(blocking)))
             return
@@ -190,7 +199,7 @@ class ObjectServer:
         ahead = acceptor.wants_ceiling(clock_of(ballot))
         if ahead is not None and device.identity.device not in self._ceiling_waiters:
             self._raise_ceiling(device, ahead, _nothing, _nothing)
-        self._reply_held(device, connection, call, row, message.want)
+        self._reply_held(device, connection, call, row, want=message.want, floor=floor)
 
     def _may_promise(
         self, device: Device, connection: ServerConnection, call: Frame, message: wire.Prepare
@@ -259,10 +268,7 @@ class ObjectServer:
             or self._stale(device, connection, call, message.range_id, stage_of(message.ballot))
         ):
             return
-        if (
-            message.summary_bytes + message.meta_bytes > len(call.body)
-            or message.flags & ~wire.LIVE
-        ):
+        if message.summary_bytes + message.meta_bytes > len(call.body) or message.flags & ~FLAGS:
             connection.reply(call, wire.BAD)
             return
         if wire.digest_of(call.body) != message.digest:
@@ -278,6 +284,9 @@ class ObjectServer:
             blocking = held if held > message.ballot else None
         else:
             blocking = device.acceptor.accept_refusal(key, message.ballot, held)
+        floor = device.reclaim.floor(message.range_id)
+        if blocking is None and message.ballot <= floor and not _harmless(message, floor):
+            blocking = floor
         if blocking is not None:
             connection.reply(call, wire.REFUSED, wire.encode(wire.Refusal(blocking)))
             return
@@ -312,7 +321,8 @@ class ObjectServer:
             return
         value = device.index.get(key)
         row = None if value is None else rows.unpack_register(value)
-        self._reply_held(device, connection, call, row, message.want)
+        floor = device.reclaim.floor(message.range_id)
+        self._reply_held(device, connection, call, row, want=message.want, floor=floor)
 
     def _reply_held(
         self,
@@ -320,22 +330,25 @@ class ObjectServer:
         connection: ServerConnection,
         call: Frame,
         row: RegisterRow | None,
+        *,
         want: int,
+        floor: bytes,
     ) -> None:
         """Answer with what is held, and as much of its body as is wanted."""
         if row is None:
-            connection.reply(call, wire.OK, _HELD_NOTHING)
+            head = _HELD_NOTHING if floor == ZERO else wire.encode(wire.Held(floor=floor))
+            connection.reply(call, wire.OK, head)
             return
         if row.damaged:
             connection.reply(call, wire.CORRUPT)
             return
         in_row = bool(row.meta) or not row.meta_bytes
         if want == wire.WANT_BALLOT:
-            connection.reply(call, wire.OK, held_of(row))
+            connection.reply(call, wire.OK, held_of(row, floor))
         elif in_row and (want == wire.WANT_META or not row.inline_bytes):
-            connection.reply(call, wire.OK, held_of(row), row.summary + row.meta)
+            connection.reply(call, wire.OK, held_of(row, floor), row.summary + row.meta)
         else:
-            self._reply_logged(device, connection, call, row, want)
+            self._reply_logged(device, connection, call, row, want=want, floor=floor)
 
     def _reply_logged(
         self,
@@ -343,7 +356,9 @@ class ObjectServer:
         connection: ServerConnection,
         call: Frame,
         row: RegisterRow,
+        *,
         want: int,
+        floor: bytes,
     ) -> None:
         """Answer with a body from the log, at once when it is in memory."""
         try:
@@ -351,9 +366,9 @@ class ObjectServer:
         except (OSError, Corrupt):
             data = None
         if data is not None:
-            _reply_verified(device, connection, call, row, want=want, data=data)
+            _reply_verified(device, connection, call, row, want=want, floor=floor, data=data)
             return
-        self._spawn(self._reply_read(device, connection, call, row, want))
+        self._spawn(self._reply_read(device, connection, call, row, want=want, floor=floor))
 
     async def _reply_read(
         self,
@@ -361,7 +376,9 @@ class ObjectServer:
         connection: ServerConnection,
         call: Frame,
         row: RegisterRow,
+        *,
         want: int,
+        floor: bytes,
     ) -> None:
         try:
             data = await device.log.read(row.place.segment, row.body_offset, row.whole_bytes)
@@ -369,7 +386,7 @@ class ObjectServer:
             log.error("a register cannot be read from %s: %s", device.identity.name, error)
             connection.reply(call, wire.FAILED)
             return
-        _reply_verified(device, connection, call, row, want=want, data=data)
+        _reply_verified(device, connection, call, row, want=want, floor=floor, data=data)
 
     def _fence(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_fence(call.head)
@@ -401,6 +418,48 @@ class ObjectServer:
             done(error)
 
         device.write(records.FENCE, range_id, stage.to_bytes(4, "big"), (), written)
+
+    # -- tombstones ----------------------------------------------------------------------------
+
+    def _floor(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_floor(call.head)
+        if self._misplaced(connection, call, message.range_id, message.config):
+            return
+        if device.stats(message.range_id).floor >= message.floor:
+            connection.reply(call, wire.OK)
+            return
+        device.reclaim.write_floor(
+            message.range_id,
+            message.floor,
+            lambda error: connection.reply(call, status_of(error)),
+        )
+
+    def _tombstones(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_tombstones_call(call.head)
+        if not self._misplaced(connection, call, message.range_id, message.config):
+            page = device.reclaim.tombstones(message)
+            connection.reply(call, wire.OK, b"", wire.encode(page))
+
+    def _holds(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_rows(call.head)
+        if not self._misplaced(connection, call, message.range_id, message.config):
+            answer = device.reclaim.holds(message.range_id, message.rows)
+            connection.reply(call, wire.OK, b"", wire.encode(answer))
+
+    def _reclaim(self, device: Device, connection: ServerConnection, call: Frame) -> None:
+        message = wire.decode_rows(call.head)
+        if self._misplaced(connection, call, message.range_id, message.config):
+            return
+        names = device.reclaim.reclaimable(message.range_id, message.rows)
+        answer = wire.encode(len(names))
+        if not names:
+            connection.reply(call, wire.OK, b"", answer)
+            return
+        device.reclaim.write_forget(
+            message.range_id,
+            names,
+            lambda error: connection.reply(call, status_of(error), b"", answer),
+        )
 
     # -- ranges --------------------------------------------------------------------------------
 
@@ -465,7 +524,15 @@ class ObjectServer:
                 return
             row = device.stats(range_id)
             answer.append(
-                wire.RangeStats(row.live_count, row.size_bytes, row.digest, row.top, row.stage)
+                wire.RangeStats(
+                    row.live_count,
+                    row.size_bytes,
+                    row.digest,
+                    row.top,
+                    row.stage,
+                    row.held,
+                    row.floor,
+                )
             )
         connection.reply(call, wire.OK, b"", wire.encode(answer))
 
@@ -531,8 +598,8 @@ def _reply_page(
     connection.reply(call, wire.OK, b"", page)
 
 
-def held_of(row: RegisterRow) -> bytes:
-    """Head of a reply that tells what is held."""
+def held_of(row: RegisterRow, floor: bytes) -> bytes:
+    """Head of a reply that tells what is held, and the range's floor."""
     return wire.encode(
         wire.Held(
             row.ballot,
@@ -543,6 +610,7 @@ def held_of(row: RegisterRow) -> bytes:
             row.summary_bytes,
             row.meta_bytes,
             row.inline_bytes,
+            b"" if floor == ZERO else floor,
         )
     )
 
@@ -554,6 +622,7 @@ def _reply_verified(
     row: RegisterRow,
     *,
     want: int,
+    floor: bytes,
     data: bytes,
 ) -> None:
     """Send what is wanted of a body read from the log, once all of it has been verified."""
@@ -565,7 +634,12 @@ def _reply_verified(
         return
     front = row.summary_bytes + row.meta_bytes
     body = data if want == wire.WANT_ALL else data[:front]
-    connection.reply(call, wire.OK, held_of(row), body)
+    connection.reply(call, wire.OK, held_of(row, floor), body)
+
+
+def _harmless(message: wire.Accept, floor: bytes) -> bool:
+    """What may be stored at or below a floor: a dead record, or one chosen and held since the floor rose."""
+    return message.chosen and (bool(message.flags & wire.GONE) or message.floor >= floor)
 
 
 def _nothing() -> None:

@@ -39,6 +39,10 @@ DAMAGES = 18
 STATUS = 20
 RING = 21
 TELL_RING = 22
+FLOOR = 30
+TOMBSTONES = 31
+HOLDS = 32
+RECLAIM = 33
 
 # statuses of replies
 OK = 0
@@ -53,8 +57,9 @@ OLD_RING = 8  # the range has moved: the caller's ring is older than the one her
 NEW_RING = 9  # the caller's ring is newer than the one that is in force here: tell it, ask again
 
 # record flags
-LIVE = 1  # counts and lists; without it the record is a tombstone
+LIVE = 1  # counts and lists
 DAMAGED = 2  # in rows of a listing: only the ballot is known here
+GONE = 4  # the record is a tombstone, which may be reclaimed one day
 
 # how much of a register a call wants back
 WANT_BALLOT = 0
@@ -90,7 +95,10 @@ class Prepare(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Held(msgspec.Struct, array_like=True, frozen=True):
-    """What a replica holds. An absent register has ballot ZERO. Body: summary + meta + inline as wanted."""
+    """What a replica holds. An absent register has ballot ZERO. Body: summary + meta + inline as wanted.
+
+    `floor`: the range's (empty: none): what was accepted at or below it may have been reclaimed.
+    """
 
     ballot: bytes = ZERO
     flags: int = 0
@@ -100,12 +108,14 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
     summary_bytes: int = 0
     meta_bytes: int = 0
     inline_bytes: int = 0
+    floor: bytes = b""
 
 
 class Accept(msgspec.Struct, array_like=True, frozen=True):
     """Store a record at `ballot`. Body: summary + meta + inline.
 
-    `chosen`: a majority is known to hold exactly this record, so promises cannot stand in its way.
+    `chosen`: a majority is known to hold exactly this record, so promises cannot stand in its way, and
+    to have held it when the range had this `floor`.
     """
 
     range_id: Id
@@ -118,6 +128,7 @@ class Accept(msgspec.Struct, array_like=True, frozen=True):
     summary_bytes: Short
     meta_bytes: Count
     chosen: bool = False
+    floor: bytes = b""
 
 
 class Refusal(msgspec.Struct, array_like=True, frozen=True):
@@ -142,6 +153,41 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     range_id: Id
     stage: Word
     config: Word
+
+
+class Floor(msgspec.Struct, array_like=True, frozen=True):
+    """Promise and accept nothing at or below `floor` in this range from now on, durably."""
+
+    range_id: Id
+    config: Word
+    floor: Id
+
+
+class TombstonesCall(msgspec.Struct, array_like=True, frozen=True):
+    """Tombstones of a range with ballots up to `upto`, from where the page before ended (`after`)."""
+
+    range_id: Id
+    config: Word
+    after: bytes
+    upto: Id
+
+
+class Tombstones(msgspec.Struct, array_like=True, frozen=True):
+    """Names and ballots, in no order; `after` is empty at the end of the range."""
+
+    rows: list[tuple[bytes, bytes]]
+    after: bytes
+
+
+class RowsCall(msgspec.Struct, array_like=True, frozen=True):
+    """Names of a range with their ballots: HOLDS asks whether just these are held, RECLAIM ends them.
+
+    A replica forgets a name only if it holds a tombstone at just that ballot, not above the range's floor.
+    """
+
+    range_id: Id
+    config: Word
+    rows: list[tuple[Name, Id]]
 
 
 class ListCall(msgspec.Struct, array_like=True, frozen=True):
@@ -198,13 +244,18 @@ class StatsCall(msgspec.Struct, array_like=True, frozen=True):
 
 
 class RangeStats(msgspec.Struct, array_like=True, frozen=True):
-    """Live registers and their sizes; `digest` (16 bytes) folds every (name, ballot) held."""
+    """Live registers and their sizes; `digest` (16 bytes) folds every (name, ballot) held.
+
+    `held` counts tombstones too. Nothing at or below `floor` is promised or accepted any more.
+    """
 
     count: int
     size_bytes: int
     digest: bytes
     top: bytes
     stage: int = 0
+    held: int = 0
+    floor: bytes = ZERO
 
 
 class ExpiredCall(msgspec.Struct, array_like=True, frozen=True):
@@ -240,6 +291,7 @@ class RangeRow(msgspec.Struct, array_like=True, frozen=True):
     range_id: bytes
     digest: bytes
     stage: int
+    floor: bytes = ZERO
 
 
 class BlobsCall(msgspec.Struct, array_like=True, frozen=True):
@@ -439,6 +491,11 @@ decode_accept = msgspec.msgpack.Decoder(Accept).decode
 decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
 decode_read = msgspec.msgpack.Decoder(Read).decode
 decode_fence = msgspec.msgpack.Decoder(Fence).decode
+decode_floor = msgspec.msgpack.Decoder(Floor).decode
+decode_tombstones_call = msgspec.msgpack.Decoder(TombstonesCall).decode
+decode_tombstones = msgspec.msgpack.Decoder(Tombstones).decode
+decode_rows = msgspec.msgpack.Decoder(RowsCall).decode
+decode_count = msgspec.msgpack.Decoder(int).decode
 decode_list = msgspec.msgpack.Decoder(ListCall).decode
 decode_stats_call = msgspec.msgpack.Decoder(StatsCall).decode
 decode_stats = msgspec.msgpack.Decoder(list[RangeStats]).decode

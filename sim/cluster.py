@@ -15,6 +15,7 @@ from proxy.repair.agent import Done, one_pass
 from proxy.repair.pace import Pace
 from proxy.store.cluster import Cluster
 from proxy.store.verbs import ClusterStore
+from proxy.sweep.tombstones import Reclaimed, Tombstones
 from ring.build import build
 from ring.device import Device as RingDevice
 from ring.draft import Draft
@@ -33,6 +34,8 @@ PART_POWER = 4
 SEED = 11
 COMMIT_S = 0.3
 REPAIR_S = 1.0
+SWEEP_S = 0.7
+SWEEP_OLDER_US = 300_000
 POLICIES = (
     Policy(0, "replicated-3", "replicated", replicas=3, is_default=True),
     Policy(1, "erasure-2-1", "erasure", data=2, parity=1, codec="zfec"),
@@ -145,6 +148,7 @@ class ProxyNode:
         self.store = ClusterStore(self._links, reap_delay_s=5.0, broken=broken)
         if self._cluster.repairing:
             asyncio.ensure_future(self._repair_often())  # noqa: RUF006
+            asyncio.ensure_future(self._sweep_often())  # noqa: RUF006
 
     async def _repair_often(self) -> None:
         while True:
@@ -156,6 +160,19 @@ class ProxyNode:
         assert self._links is not None
         assert self.store is not None
         return await one_pass(self._links, self.store, Pace())
+
+    async def _sweep_often(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            if self._cluster.sweeping:
+                await self.reclaim(SWEEP_OLDER_US)
+
+    async def reclaim(self, older_than_us: int) -> Reclaimed:
+        """One pass over the tombstones."""
+        assert self._links is not None
+        broken = frozenset(self._cluster.broken)
+        sweep = Tombstones(self._links, Pace(), older_than_us=older_than_us, broken=broken)
+        return await sweep.one_pass()
 
     def kill(self) -> None:
         """End at once; what its clients were doing has no answer."""
@@ -180,6 +197,7 @@ class SimCluster:
     ) -> None:
         self.loop = loop
         self.repairing = repairing
+        self.sweeping = repairing
         self.faults = faults
         self.broken = broken
         self._rng = random.Random(seed)
@@ -205,6 +223,7 @@ class SimCluster:
 
     def calm(self) -> None:
         """Stop all faults: heal the network, restart what is down."""
+        self.sweeping = False
         self.faults = Faults(latency_s=self.faults.latency_s, disk_s=self.faults.disk_s)
         self.net.faults = self.faults
         for node in self.nodes:

@@ -13,4 +13,5 @@ MUTANTS = {
     "accept-below-promise": "an acceptor forgets what it has promised",
     "no-lineage": "a retry does not look for its own earlier effect",
     "unconfirmed-refusal": "a failed condition is answered from an unconfirmed record",
+    "tombstone-early": "tombstones go when a majority of the replicas hold them",
 }

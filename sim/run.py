@@ -17,8 +17,10 @@ from typing import NamedTuple
 import xxhash
 
 from core.errors import NotFound, RingstackError, Unavailable
+from objectd import wire
 from proxy.store.record import ListQuery, ObjectName
 from proxy.store.verbs import ClusterStore
+from proxy.sweep.tombstones import EVERYTHING
 from sim import history as h
 from sim import linear
 from sim.cluster import SimCluster
@@ -31,6 +33,7 @@ from sim.workload import ACCOUNT, CONTAINERS, Client, Wrong, make_keys, read_eta
 CLIENTS = 5
 OPERATIONS = 30
 HEAL_S = 90.0
+CLOCK_ERROR_US = 100_000_000  # more than any clock of a simulation is wrong
 
 
 class Outcome(NamedTuple):
@@ -95,6 +98,7 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     await nemesis.stop()
     await _final_reads(cluster, history, keys)
     await _until_done(partial(_repair, cluster))
+    await _until_done(partial(_reclaim, cluster))
     await _final_reads(cluster, history, keys)
 
 
@@ -136,6 +140,22 @@ async def _repair(cluster: SimCluster) -> None:
         digests = {cluster.nodes[one.id].device().stats(range_id).digest for one in replicas}
         if len(digests) > 1:
             raise Wrong(f"converged: replicas of range {range_id.hex()} differ after repair")
+
+
+async def _reclaim(cluster: SimCluster) -> None:
+    """Every tombstone goes, and the replicas still hold the same."""
+    await _repair(cluster)
+    done = await cluster.proxies[0].reclaim(-CLOCK_ERROR_US)
+    if not done.complete or done.names:
+        raise Unavailable("Unreclaimed", f"{done}")
+    for node in cluster.nodes:
+        device = node.device()
+        for range_id in device.ranges():
+            if device.reclaim.tombstones(
+                wire.TombstonesCall(range_id, wire.ANY_CONFIG, b"", EVERYTHING)
+            ).rows:
+                raise Unavailable("Unreclaimed", f"{node.name} has tombstones")
+    await _repair(cluster)
 
 
 async def _read(store: ClusterStore, key: ObjectName, operation: Operation) -> None:

@@ -74,6 +74,9 @@ class RegisterRepair:
             if row.stage > mine.stage:
                 fence = wire.encode(wire.Fence(row.range_id, row.stage, wire.ANY_CONFIG))
                 await ask(device.link, wire.FENCE, device.device, fence)
+            if row.floor > mine.floor:
+                floor = wire.encode(wire.Floor(row.range_id, wire.ANY_CONFIG, row.floor))
+                await ask(device.link, wire.FLOOR, device.device, floor)
             if row.digest != mine.digest:
                 await self._pull_range(device, peer, row)
 
@@ -130,7 +133,8 @@ class RegisterRepair:
             return
         self.copied += 1
         await self._pace.spend(len(frame.body))
-        if not await self._chosen(register, held.ballot, device, peer):
+        floor = await self._chosen(register, held, device, peer)
+        if floor is None:
             await self._registers.renew(register)
             return
         accept = wire.Accept(
@@ -144,24 +148,27 @@ class RegisterRepair:
             held.summary_bytes,
             held.meta_bytes,
             chosen=True,
+            floor=floor,
         )
         await device.link.ask(wire.ACCEPT, device.device, wire.encode(accept), bytes(frame.body))
 
     async def _chosen(
-        self, register: Register, ballot: bytes, device: Target, peer: Target
-    ) -> bool:
-        """Whether a majority of the range's replicas hold the record at this ballot."""
+        self, register: Register, held: wire.Held, device: Target, peer: Target
+    ) -> bytes | None:
+        """The range's floor where a majority of its replicas hold just this record, None if they do not."""
         targets, majority, _ = self._cluster.index_replicas(register.range_id)
-        holders = []
+        holders, floor = [], held.floor
         for position, other in enumerate(targets):
             if other.device == device.device:
                 continue
             if other.device != peer.device:
                 frame = await self._read(other, register, wire.WANT_BALLOT)
-                if wire.decode_held(frame.head).ballot != ballot:
+                theirs = wire.decode_held(frame.head)
+                if theirs.ballot != held.ballot:
                     continue
+                floor = min(floor, theirs.floor)
             holders.append(position)
-        return majority.of(holders)
+        return floor if majority.of(holders) else None
 
     @staticmethod
     async def _read(target: Target, register: Register, want: int) -> Frame:

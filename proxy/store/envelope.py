@@ -4,7 +4,7 @@ The lineage names the requests this version was built on, newest known last. A r
 ballot of its first *accept*, so ids are unique and ordered in time. Ids leave the lineage smallest
 first, and `floor` remembers the largest that left: a proposer that retries after an accept finds its own
 id here (its write took effect), or an id at or below the floor (it cannot know), or neither (it did
-not take effect).
+not take effect). The floor of the range counts too: what it has passed may have been reclaimed.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ def seal(envelope: Envelope) -> bytes:
 def unseal(meta: bytes | memoryview) -> Envelope:
     """Envelope of a register's meta; an absent register has an empty one. Raises msgspec.DecodeError."""
     return _decode(meta) if len(meta) else EMPTY
+
+
+def raised(envelope: Envelope, floor: bytes) -> Envelope:
+    """The envelope, its floor not below that of its range."""
+    return msgspec.structs.replace(envelope, floor=floor) if floor > envelope.floor else envelope
 
 
 def descend(

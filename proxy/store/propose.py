@@ -22,13 +22,15 @@ from proxy.store.majority import Majority
 class Seen(NamedTuple):
     """What a majority of replicas hold: the record of the highest ballot among their answers.
 
-    `confirmed`: a majority hold exactly this record. `complete`: `body` has what was asked for.
+    `confirmed`: a majority hold exactly this record. `complete`: `body` has what was asked for. `floor`:
+    the highest of the range: what was held at or below it may have been reclaimed.
     """
 
     held: wire.Held
     body: bytes | memoryview
     confirmed: bool
     complete: bool
+    floor: bytes = b""
 
 
 class Blocked(NamedTuple):
@@ -90,10 +92,12 @@ def judge_held(
     body: bytes | memoryview = b""
     complete = False
     same: list[int] = []
+    floor = b""
     for position, frame in replies.items():
         if frame.status != wire.OK:
             continue
         held = wire.decode_held(frame.head)
+        floor = max(floor, held.floor)
         if best is None or held.ballot > best.ballot:
             best, body, complete, same = held, b"", False, []
         if held.ballot == best.ballot:
@@ -101,7 +105,7 @@ def judge_held(
             if not complete and _carries(frame, held, wants.get(position, wire.WANT_BALLOT)):
                 body, complete = frame.body, True
     assert best is not None
-    return Seen(best, body, majority.of(same), complete)
+    return Seen(best, body, majority.of(same), complete, floor)
 
 
 def _carries(frame: Frame, held: wire.Held, want: int) -> bool:

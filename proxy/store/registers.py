@@ -300,7 +300,7 @@ class Registers:
                 register.range_id,
                 register.name,
                 ballot,
-                new.flags,
+                new.flags | (wire.GONE if new.record == NIL else 0),
                 new.size,
                 new.expires_s,
                 wire.digest_of(body),
@@ -384,7 +384,8 @@ def _give_up(outcome: Blocked, attempt: _Attempt, waited_s: float) -> None:
 def envelope_of(seen: Seen) -> Envelope:
     """Lineage and record of what was seen."""
     start = seen.held.summary_bytes
-    return envelopes.unseal(seen.body[start : start + seen.held.meta_bytes])
+    envelope = envelopes.unseal(seen.body[start : start + seen.held.meta_bytes])
+    return envelopes.raised(envelope, seen.floor) if seen.floor else envelope
 
 
 def stored_of(seen: Seen, envelope: Envelope) -> Stored:

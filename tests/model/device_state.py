@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from core.checksum import block_sums
-from core.stamp import ZERO
+from core.stamp import ZERO, stage_of
 from objectd import record as records
 from objectd import rows, wire
 from objectd.device import Device
@@ -52,18 +52,29 @@ class State:
         self.registers: dict[RegisterKey, Kept] = {}
         self.blobs: dict[BlobKey, bytes] = {}
         self.stages: dict[bytes, int] = defaultdict(int)
+        self.floors: dict[bytes, bytes] = {}
         self.ceiling_us = 0
 
     def copy(self) -> State:
         twin = State()
         twin.registers, twin.blobs = dict(self.registers), dict(self.blobs)
         twin.stages, twin.ceiling_us = defaultdict(int, self.stages), self.ceiling_us
+        twin.floors = dict(self.floors)
         return twin
 
     def accept(self, key: RegisterKey, kept: Kept) -> None:
         held = self.registers.get(key)
         if held is None or kept.ballot > held.ballot:
             self.registers[key] = kept
+
+    def forget(self, key: RegisterKey, ballot: bytes) -> None:
+        held = self.registers.get(key)
+        if held is not None and held.ballot <= ballot:
+            del self.registers[key]
+
+    def raise_floor(self, range_id: bytes, floor: bytes) -> None:
+        self.floors[range_id] = max(floor, self.floors.get(range_id, ZERO))
+        self.stages[range_id] = max(self.stages[range_id], stage_of(floor))
 
     def __eq__(self, other: object) -> bool:
         assert isinstance(other, State)
@@ -73,6 +84,7 @@ class State:
             and {k: v for k, v in self.stages.items() if v}
             == {k: v for k, v in other.stages.items() if v}
             and self.ceiling_us == other.ceiling_us
+            and self.floors == other.floors
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -115,6 +127,10 @@ def state_of(device: Device) -> State:
         state.blobs[logged[:16], logged[16]] = body
     for range_id in device.ranges():
         state.stages[range_id] = device.stats(range_id).stage
+    for range_id in device.ranges():
+        floor = device.stats(range_id).floor
+        if floor != ZERO:
+            state.floors[range_id] = floor
     state.ceiling_us = device.stored_ceiling_us
     return state
 
@@ -133,7 +149,8 @@ def check_derived(device: Device, state: State) -> None:
         digests = [rows.register_digest(name, kept.ballot) for name, kept in mine.items()]
         assert stats.digest == rows.fold(bytes(16), *digests)
         assert stats.held == len(mine)
-        assert stats.top == max((kept.ballot for kept in mine.values()), default=ZERO)
+        ballots = [kept.ballot for kept in mine.values()]
+        assert stats.top >= max([*ballots, stats.floor])  # what was forgotten counts too
     expiries = {key for key, _ in device.index.scan(rows.EXPIRY_TABLE, b"F")}
     assert expiries == {
         rows.expiry_key(kept.expires_s, *key)

@@ -59,8 +59,20 @@ registers = st.builds(
 blobs = st.builds(blob_of, st.integers(0, len(BLOBS) - 1), st.integers(0, 2))
 drops = st.tuples(st.just("drop"), st.lists(st.sampled_from(BLOBS), min_size=1), st.none())
 fences = st.tuples(st.just("fence"), st.sampled_from(RANGES), st.integers(1, 4))
+floors = st.builds(
+    lambda range_id, clock, stage: ("floor", range_id, make_ballot(stage, clock, 1)),
+    st.sampled_from(RANGES),
+    st.integers(0, 40_000),
+    st.integers(0, 2),
+)
+forgets = st.builds(
+    lambda range_id, name, version: ("forget", (range_id, name), make_ballot(0, version * 1000, 9)),
+    st.sampled_from(RANGES),
+    st.sampled_from(NAMES),
+    st.integers(1, 30),
+)
 ceilings = st.tuples(st.just("ceiling"), st.just(b""), st.integers(1, 10**6))
-writes = st.one_of(registers, registers, blobs, drops, fences, ceilings)
+writes = st.one_of(registers, registers, blobs, drops, fences, ceilings, floors, forgets)
 
 
 class DeviceHistory(RuleBasedStateMachine):
@@ -71,6 +83,7 @@ class DeviceHistory(RuleBasedStateMachine):
         self.loop = SimLoop()
         asyncio.set_event_loop(self.loop)
         self.state = State()
+        self.forgotten: dict[Any, bytes] = {}
 
     @initialize(seed=st.integers(0, 2**32))
     def make(self, seed: int) -> None:
@@ -111,6 +124,10 @@ class DeviceHistory(RuleBasedStateMachine):
             device.write_blob(head, value, done)
         elif kind == "drop":
             device.write_drop(key, done)
+        elif kind == "floor":
+            device.reclaim.write_floor(key, value, done)
+        elif kind == "forget":
+            device.reclaim.write_forget(key[0], [(key[1], value)], done)
         elif kind == "fence":
             device.write(4, key, value.to_bytes(4, "big"), (), done)
         else:
@@ -136,10 +153,25 @@ class DeviceHistory(RuleBasedStateMachine):
             for blob in key:
                 for held in [one for one in state.blobs if one[0] == blob]:
                     del state.blobs[held]
+        elif kind == "floor":
+            state.raise_floor(key, value)
+        elif kind == "forget":
+            state.forget(key, value)
         elif kind == "fence":
             state.stages[key] = max(state.stages[key], value)
         else:
             state.ceiling_us = max(state.ceiling_us, value)
+
+    def allowed(self, group: list[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+        """Without what no acceptor would let in: an accept not above what was forgotten."""
+        found = []
+        for write in group:
+            kind, key, value = write
+            if kind == "forget":
+                self.forgotten[key] = max(value, self.forgotten.get(key, b""))
+            if kind != "register" or value.ballot > self.forgotten.get(key, b""):
+                found.append(write)
+        return found
 
     def finish(self, answers: list[tuple[Any, OSError | None]], count: int) -> None:
         self.run(self.device.log.idle())
@@ -151,6 +183,7 @@ class DeviceHistory(RuleBasedStateMachine):
     @rule(group=st.lists(writes, min_size=1, max_size=6))
     def write(self, group: list[tuple[str, Any, Any]]) -> None:
         """A group of writes that share their sync."""
+        group = self.allowed(group)
         answers: list[tuple[Any, OSError | None]] = []
         self.start(group, answers)
         self.finish(answers, len(group))
@@ -221,6 +254,7 @@ class DeviceHistory(RuleBasedStateMachine):
     @rule(group=st.lists(writes, min_size=1, max_size=4), power=st.booleans())
     def crash_while_writing(self, group: list[tuple[str, Any, Any]], *, power: bool) -> None:
         """Whole or not at all; the tail may be torn anywhere."""
+        group = self.allowed(group)
         answers: list[tuple[Any, OSError | None]] = []
         self.start(group, answers)
         self.run(asyncio.sleep(0))

@@ -40,10 +40,10 @@ def test_the_rows_of_the_index() -> None:
         "00000001" "0000000000000002" "00000003" "00000004" "00000005" "0000000000000006"
         "0007" "00000008" "01"
     )  # fmt: skip
-    stats = StatsRow(1, 2, b"d" * 16, BALLOT, 3, 4)
+    stats = StatsRow(1, 2, b"d" * 16, BALLOT, 3, 4, b"f" * 16)
     assert rows.pack_stats(stats).hex() == (
         "0000000000000001" "0000000000000002" + "64" * 16 + BALLOT.hex()
-        + "0000000000000003" "0000000000000004"
+        + "0000000000000003" "0000000000000004" + "66" * 16
     )  # fmt: skip
     tally = Tally(1, 2, b"d" * 16)
     assert rows.pack_tally(tally).hex() == "00000000000000010000000000000002" + "64" * 16
@@ -89,13 +89,14 @@ def test_the_documents_name_every_operation_kind_and_status() -> None:
         "GET_BLOB",
     ]
     operations += ["DROP_BLOBS", "BLOBS", "HAVE", "STATUS", "PARTITIONS", "RANGE_PARTITIONS"]
-    operations += ["DROP_PIECES", "DAMAGES"]
+    operations += ["DROP_PIECES", "DAMAGES", "FLOOR", "TOMBSTONES", "HOLDS", "RECLAIM"]
     statuses = ["OK", "REFUSED", "STALE", "ABSENT", "FULL", "CORRUPT", "FAILED", "BAD"]
     for name in operations + statuses:
         assert f"| {getattr(wire, name)} | {name} |" in frame
     assert f"| {LOST} | LOST |" in frame
     log = (DOCS / "log.md").read_text()
-    for name in ("BLOB", "REGISTER", "CEILING", "FENCE", "DROP", "GROUP", "DROP_PIECES"):
+    kinds = ["BLOB", "REGISTER", "CEILING", "FENCE", "DROP", "GROUP", "DROP_PIECES"]
+    for name in [*kinds, "FLOOR", "FORGET"]:
         assert f"| {getattr(records, name)} | {name} |" in log
     index = (DOCS / "index.md").read_text()
     sizes = [int(size) for size in re.findall(r"(?:row|Tally) \((\d+) bytes", index)]

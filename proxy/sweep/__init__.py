@@ -1,0 +1,1 @@
+"""Garbage: tombstones that nobody needs any more, blobs that nothing names."""
