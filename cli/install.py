@@ -6,16 +6,15 @@ import os
 import re
 import secrets
 import socket
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import Bug, Conflict, Refused
+from core.errors import Conflict, Refused
 from core.installation import Config, Installation, Secrets
 from core.real import make_directory
 from ring.device import Device
 from ring.draft import Draft
-from ring.local import devices_of, objectd_name
+from ring.local import devices_of
+from ring.place import new_devices
 from ring.policy import Policy
 from ring.settings import Settings
 from ring.store import RingStore
@@ -25,7 +24,6 @@ DEVICE_COUNT = 4
 DOMAINS = ("localhost", "s3.localhost")
 REGION = "us-east-1"
 CODEC = "isa_l_rs_cauchy"
-WEIGHT = 100.0
 
 
 def default_proxy_count() -> int:
@@ -78,48 +76,6 @@ def local_devices(installation: Installation) -> tuple[Device, ...]:
     return () if epoch is None else devices_of(epoch.devices, installation.config().node)
 
 
-def next_address(installation: Installation, config: Config, taken: Sequence[Device]) -> str:
-    """Where a further device of this machine is served; `taken` are those it has.
-
-    An objectd of its own, or, once there are `objectd_count`, the one with the fewest devices. Towards
-    other nodes an objectd listens at a port above that of `cluster_listen`.
-    """
-    used = Counter(device.address for device in taken)
-    if config.objectd_count is not None and len(used) >= config.objectd_count:
-        return min(used, key=lambda address: used[address])
-    names = {objectd_name(address) for address in used}
-    for number in range(len(used) + 1):
-        if config.cluster_listen is None:
-            address = installation.socket(f"objectd-{number}")
-        else:
-            base, _, port = config.cluster_listen.rpartition(":")
-            address = f"{base}:{int(port) + 1 + number}"
-        if objectd_name(address) not in names:
-            return address
-    raise Bug("NoAddress", "every address is taken")
-
-
-def new_devices(
-    installation: Installation, config: Config, paths: Sequence[Path], *, first_id: int = 0
-) -> tuple[Device, ...]:
-    """Devices of this machine for a ring, of equal weight. Names carry the node when there are others."""
-    made: list[Device] = []
-    prefix = "" if config.cluster_listen is None else f"{config.node}-"[:40]
-    for number, path in enumerate(paths):
-        device = Device(
-            first_id + number,
-            f"{prefix}d{number}",
-            config.ring_region,
-            config.zone,
-            config.node,
-            next_address(installation, config, made),
-            str(path),
-            WEIGHT,
-        )
-        made.append(device)
-    return tuple(made)
-
-
 def install(
     installation: Installation,
     *,
@@ -131,6 +87,7 @@ def install(
     node: str | None = None,
     zone: int = 1,
     cluster_listen: str | None = None,
+    plain_links: bool = False,
     objectd_count: int | None = None,
 ) -> None:
     """Make the data directory of a new cloud. Raises Refused, Conflict."""
@@ -152,6 +109,7 @@ def install(
         node=node or node_name(),
         zone=zone,
         cluster_listen=cluster_listen,
+        plain_links=plain_links,
         objectd_count=objectd_count,
     )
     store = RingStore(installation.ring)
@@ -159,9 +117,21 @@ def install(
         if store.has_draft():
             raise Conflict("HalfMade", f"{installation.ring} exists without settings: remove it")
         settings = Settings(PART_POWER, secrets.randbits(64), min(3, len(paths)))
-        draft = Draft(settings, policies_for(len(paths)), new_devices(installation, config, paths))
+        made = new_devices(
+            [str(path) for path in paths],
+            node=config.node,
+            zone=config.zone,
+            region=config.ring_region,
+            listen=installation.listens(config),
+            objectd_count=objectd_count,
+        )
+        draft = Draft(settings, policies_for(len(paths)), made)
         store.write(build(draft, None).epoch)
         store.write_draft(draft)
+    if cluster_listen is not None:
+        from noded.keeper import found
+
+        found(installation, config)
     installation.write(config, new_secrets())
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "logs": ("cli.logs", "Recent log lines of the daemons."),
     "doctor": ("cli.doctor", "Check this machine and the running cloud."),
     "demo": ("cli.demo", "Store a directory, kill a storage node, read everything back."),
+    "node": ("cli.node", "Machines of this cloud: let them join, list and remove them."),
     "ring": ("cli.ring", "Devices, placement and rebalancing."),
     "check": ("cli.check", "Fault tests on a cluster that the command starts itself."),
     "sim": ("cli.sim", "Deterministic simulation of the storage cluster."),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import ring_view
-from cli.install import next_address, node_name
+from cli.install import node_name
 from cli.options import data_option, json_option
 from core.errors import Conflict, Refused
 from core.installation import Installation
@@ -23,6 +23,7 @@ from ring.device import Device
 from ring.draft import Draft
 from ring.epoch import Epoch, account_range_id, locate_key
 from ring.local import devices_of
+from ring.place import next_address
 from ring.plan import Plan, bytes_by_device, make_plan
 from ring.policy import Policy
 from ring.report import report_table
@@ -165,7 +166,10 @@ def _next_address(data: Path, node: str, devices: tuple[Device, ...]) -> str:
     installation = Installation(data)
     if not installation.exists or node != installation.config().node:
         raise Refused("AddressNeeded", f"say with --address where node {node} serves the device")
-    return next_address(installation, installation.config(), devices_of(devices, node))
+    config = installation.config()
+    return next_address(
+        installation.listens(config), devices_of(devices, node), config.objectd_count
+    )
 
 
 def _next_id(draft: Draft, current: Epoch | None) -> int:

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ BACKLOG = 1024
 STOP_TIMEOUT_S = 15.0
 LOG_BYTES_MAX = 32 * 1024 * 1024
 LOG_CHECK_S = 30.0
+FOLLOW_S = 1.0
 
 
 class DaemonSpec(NamedTuple):
@@ -63,6 +65,8 @@ class DaemonState(msgspec.Struct):
     ports: dict[str, int]
     restarts: int
     ready: bool
+    served: int = 0  # devices of a storage node, and those that it had to refuse
+    refused: int = 0
 
 
 class Daemon:
@@ -101,7 +105,10 @@ class Daemon:
         self.state.ready = False
         report = await read_pipe(reader, READY_TIMEOUT_S)
         if report:
-            self.state.ports = msgspec.json.decode(report, type=dict[str, int])
+            ports = msgspec.json.decode(report, type=dict[str, int])
+            self.state.served = ports.pop("served", 0)
+            self.state.refused = ports.pop("refused", 0)
+            self.state.ports = ports
             self.state.ready = True
         return self.state.ready
 
@@ -160,6 +167,7 @@ class Supervisor:
         self._installation = installation
         self.daemons = [Daemon(spec, installation) for spec in specs]
         self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def _listen(self) -> dict[str, socket.socket]:
         """The public ports, held here and shared by the daemons that serve them.
@@ -188,20 +196,19 @@ class Supervisor:
         listeners = self._listen()
         started = await self._start_all(late=False)
         self._write_state()
-        watchers = [
-            asyncio.create_task(self._watch(daemon))
-            for daemon in self.daemons
-            if not daemon.spec.late
-        ]
-        watchers.append(asyncio.create_task(self._trim_logs()))
+        for daemon in self.daemons:
+            if not daemon.spec.late:
+                self._spawn(self._watch(daemon))
+        self._spawn(self._trim_logs())
         if ready_fd is not None:
             os.write(ready_fd, b"ready" if started else b"failed")
             os.close(ready_fd)
         if started:
-            watchers.append(asyncio.create_task(self._start_late()))
+            self._spawn(self._start_late())
+            self._spawn(self._follow_ring())
             await self._stop.wait()
-        for watcher in watchers:
-            watcher.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._stop_all()
         for listener in listeners.values():
             listener.close()
@@ -216,7 +223,40 @@ class Supervisor:
             results = await asyncio.gather(*(daemon.start() for daemon in group))
             if not all(results):
                 return False
+            if any(one.state.refused for one in group) and not any(
+                one.state.served for one in group
+            ):
+                log.error("none of this machine's devices can be served")
+                return False
         return True
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _follow_ring(self) -> None:
+        """Start storage nodes for devices that a newer ring gives to this machine; stop others."""
+        store = RingStore(self._installation.ring)
+        number = max(store.numbers(), default=0)
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            newest = max(store.numbers(), default=0)
+            if newest == number:
+                continue
+            number = newest
+            wanted = {spec.name: spec for spec in objectd_specs(self._installation)}
+            for daemon in list(self.daemons):
+                if daemon.spec.name.startswith("objectd-") and daemon.spec.name not in wanted:
+                    log.info("the ring has no device of %s any more", daemon.spec.name)
+                    self.daemons.remove(daemon)
+                    await daemon.stop()
+            for name in wanted.keys() - {daemon.spec.name for daemon in self.daemons}:
+                daemon = Daemon(wanted[name], self._installation)
+                self.daemons.append(daemon)
+                await daemon.start()
+                self._spawn(self._watch(daemon))
+            self._write_state()
 
     async def _start_late(self) -> None:
         """Start what nobody waits for, and then watch it as the others are watched."""
@@ -263,15 +303,19 @@ class Supervisor:
             log.warning("the state of the daemons could not be written: %s", error)
 
 
+def objectd_specs(installation: Installation) -> list[DaemonSpec]:
+    """The storage nodes of this machine: one for each address of its devices in the ring."""
+    data = str(installation.data)
+    epoch = RingStore(installation.ring).current()
+    names = () if epoch is None else objectd_names(epoch.devices, installation.config().node)
+    return [DaemonSpec(name, 0, ("objectd.main", "--data", data, "--name", name)) for name in names]
+
+
 def specs_of(installation: Installation) -> list[DaemonSpec]:
     """The daemons of an installation."""
     config = installation.config()
     data = str(installation.data)
-    epoch = RingStore(installation.ring).current()
-    names = () if epoch is None else objectd_names(epoch.devices, config.node)
-    specs = [
-        DaemonSpec(name, 0, ("objectd.main", "--data", data, "--name", name)) for name in names
-    ]
+    specs = objectd_specs(installation)
     specs += [
         DaemonSpec(
             f"proxy-{number}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -20,6 +21,9 @@ from cli.options import data_option
 from cli.supervisor import DaemonState
 from core.errors import Conflict, Unavailable
 from core.installation import DEFAULT_DATA, Config, Installation
+from ring.device import Device
+from ring.place import next_address
+from ring.store import RingStore
 
 START_TIMEOUT_S = 90.0
 LEFTOVER_S = 30.0
@@ -32,6 +36,11 @@ LEFTOVER_S = 30.0
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDR")
 @click.option("--object-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-port", type=click.IntRange(0, 65535), default=5000, show_default=True)
+@click.option("--cluster-listen", metavar="HOST:PORT", help="Where other nodes reach this one.")
+@click.option("--plain-links", is_flag=True, help="No TLS between the storage of nodes.")
+@click.option("--name", help="This node's name. [default: the host's]")
+@click.option("--zone", type=click.IntRange(0, 65535), default=1, show_default=True)
+@click.option("--objectd-count", type=click.IntRange(1, 64), help="[default: one for each device]")
 @click.option(
     "--proxies",
     type=click.IntRange(1, 64),
@@ -46,6 +55,11 @@ def up(
     listen: str,
     object_port: int,
     api_port: int,
+    cluster_listen: str | None,
+    plain_links: bool,
+    name: str | None,
+    zone: int,
+    objectd_count: int | None,
     proxies: int | None,
 ) -> None:
     """Start a cloud on this machine (made at the first start)."""
@@ -63,12 +77,21 @@ def up(
             object_port=object_port or free_port(listen),
             api_port=api_port or free_port(listen),
             proxy_count=proxies or default_proxy_count(),
+            node=name,
+            zone=zone,
+            cluster_listen=cluster_listen,
+            plain_links=plain_links,
+            objectd_count=objectd_count,
         )
-    elif devices:
-        check_same_devices(installation, split(devices))
+    else:
+        if devices:
+            check_same_devices(installation, split(devices))
+        if cluster_listen:
+            open_to_others(installation, cluster_listen, plain_links=plain_links)
     check_port_free(installation.config())
     supervisor = start(installation, detach=detach)
     click.echo(panel(installation, f"ready in {time.monotonic() - began:.1f} s"))
+    warn_of_devices(installation)
     if not detach:
         sys.exit(stay(supervisor))
 
@@ -88,6 +111,43 @@ def wait_for_leftovers(installation: Installation) -> None:
                     "Leftover", f"process {state.pid} of an earlier start does not end: kill it"
                 )
             time.sleep(0.05)
+
+
+def open_to_others(installation: Installation, listen: str, *, plain_links: bool) -> None:
+    """Give a cloud of one machine an address for others: a new epoch, in which nothing moves."""
+    from noded.keeper import found
+    from ring.build import build_all
+
+    old = installation.config()
+    config = msgspec.structs.replace(old, cluster_listen=listen, plain_links=plain_links)
+    if config == old:
+        return
+    store = RingStore(installation.ring)
+    with store.locked():
+        draft, current = store.draft(), store.current()
+        if current is None or draft.devices != current.devices:
+            raise Conflict("Staged", "a change of the ring is staged: apply or undo it first")
+        if any(device.node != config.node for device in draft.devices):
+            raise Conflict("NotAlone", "other nodes know this one by its address: it cannot change")
+        fresh: list[Device] = []
+        for device in draft.devices:
+            address = next_address(installation.listens(config), fresh, config.objectd_count)
+            fresh.append(dataclasses.replace(device, address=address))
+        draft = dataclasses.replace(draft, devices=tuple(fresh))
+        found(installation, config)
+        installation.write_config(config)
+        store.write_draft(draft)
+        for change in build_all(draft, current):
+            store.write(change.epoch)
+
+
+def warn_of_devices(installation: Installation) -> None:
+    """Say which devices are not served, if any."""
+    states = msgspec.json.decode(installation.state_file.read_bytes(), type=list[DaemonState])
+    refused = sum(state.refused for state in states)
+    if refused:
+        command = own_command(installation)
+        click.echo(f"  warning      {refused} devices are not served: see `{command('doctor')}`")
 
 
 def split(devices: tuple[str, ...]) -> tuple[str, ...]:

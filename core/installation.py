@@ -25,9 +25,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of one machine's cloud. An unknown key is an error.
 
     `node` is this machine's name in the ring, where its devices are listed; `zone` and `ring_region` are
-    its place there. `cluster_listen` ("tls:HOST:PORT") is where other nodes reach it: None means that
-    there are no others and that everything stays on unix sockets. `objectd_count` bounds the storage
-    processes; None is one for each device.
+    its place there. `cluster_listen` (HOST:PORT) is where other nodes reach its noded: None means that
+    there are no others and that everything stays on unix sockets. `plain_links` turns TLS off between
+    the data paths of nodes. `objectd_count` bounds the storage processes; None is one for each device.
     """
 
     installation: str
@@ -41,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: int = 1
     ring_region: int = 1
     cluster_listen: str | None = None
+    plain_links: bool = False
     objectd_count: int | None = None
     database: str = ""  # SQLAlchemy address of the control plane's database; "" is SQLite in DATA
 
@@ -71,6 +72,7 @@ class Installation:
         self.policy = self.data / "policy"
         self.api_socket = f"unix:{self.run}/apid.sock"  # services follow the identity service here
         self.known = self.data / "known"
+        self.identity = self.data / "identity"
         self.pid_file = self.run / "supervisor.pid"
         self.state_file = self.run / "state.json"
 
@@ -106,9 +108,19 @@ class Installation:
         self._write(SECRETS, secrets)
         self._write(CONFIG, config)
 
+    def write_config(self, config: Config) -> None:
+        """Replace the settings alone."""
+        self._write(CONFIG, config)
+
     def _write(self, name: str, value: msgspec.Struct) -> None:
         text = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
         write_durably(self.data / name, text)
+
+    def listens(self, config: Config) -> str:
+        """Where objectd of this node are given addresses from: see `ring.place`."""
+        if config.cluster_listen is None:
+            return f"unix:{self.run}"
+        return ("tcp:" if config.plain_links else "tls:") + config.cluster_listen
 
     def socket(self, name: str) -> str:
         """Address of a daemon of this machine on its unix socket."""

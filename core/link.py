@@ -1,7 +1,7 @@
 """Pipelined frame connections: a server that dispatches calls, and a client link that makes them.
 
-Promises: both ends have proved the installation's key before the first frame is dispatched; frames
-arrive whole and in order; a lost connection fails every call in flight at once; large bodies are
+Promises: both ends have proved the installation's key before the first frame is dispatched; between
+machines, inside TLS with certificates of nodes that belong to the cluster (`core.trust`); frames arrive whole and in order; a lost connection fails every call in flight at once; large bodies are
 received into their own buffer without a join. A link reconnects by itself, and while a peer cannot be
 reached, calls to it fail immediately rather than queue.
 """
@@ -12,14 +12,17 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
 from core import frame as framing
+from core import limits
 from core.env import Buffer, Env
-from core.errors import Corrupt
+from core.errors import Bug, Corrupt
 from core.frame import HEADER_BYTES, Frame
+from core.trust import Trust, peer_name
 
 log = logging.getLogger("ringstack.link")
 
@@ -31,6 +34,8 @@ RECONNECT_S = (0.02, 0.05, 0.1, 0.25, 0.5)
 CONNECT_TIMEOUT_S = 3.0
 HANDSHAKE_TIMEOUT_S = 10.0  # a client that has not proved the key by then is cut off
 UNIX_PATH_BYTES_MAX = 100
+SILENCE_S = 3  # after which a link to another machine is cut and made anew
+TLS_S = 5.0  # for a TLS handshake, and for a farewell
 
 LOST = 255  # status of a reply that never came
 
@@ -53,11 +58,13 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._out: list[Buffer] = []  # frames of this turn of the loop
         self._flushing = False
         self._writable: asyncio.Future[None] | None = None
+        self._frame_bytes_max = limits.FRAME_BYTES_MAX + limits.FRAME_HEAD_BYTES_MAX
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        notice_silence(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake writers; subclasses fail what is in flight."""
@@ -124,6 +131,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
                 )
                 continue
             if total > BUFFER_BYTES // 2:
+                if total > self._frame_bytes_max:
+                    raise Corrupt("FrameTooLarge", "a guest's frame is too large")
                 have = self._end - first
                 self._large = bytearray(total)
                 self._large[:have] = self._view[first : self._end]
@@ -221,6 +230,22 @@ class FrameProtocol(asyncio.BufferedProtocol):
         raise NotImplementedError
 
 
+def notice_silence(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel cut a connection whose other machine has gone without a word.
+
+    Otherwise its death shows after many minutes, and after a long partition the kernel's next try may
+    be a minute away, while a new connection would work at once.
+    """
+    link = transport.get_extra_info("socket")
+    if link is None or link.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE_S)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
+
+
 class ServerConnection(FrameProtocol):
     """One authenticated client of a `FrameServer`."""
 
@@ -230,15 +255,29 @@ class ServerConnection(FrameProtocol):
         self._nonce = server.env.random_bytes(framing.NONCE_BYTES)
         self._raw_bytes = framing.PROOF_BYTES
         self._patience: asyncio.TimerHandle | None = None
+        self.peer: str | None = None  # name of the other node, on links that leave the host
+        self.guest = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Challenge the client."""
+        """Challenge the client; over TLS, first see who it is."""
         super().connection_made(transport)
         self._server.connections[self] = None
-        assert self.transport is not None
-        self.transport.write(framing.hello(self._nonce))
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(HANDSHAKE_TIMEOUT_S, self.abort)
+        assert self.transport is not None
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.peer = peer_name(tls)
+            if self.peer is None and self._server.guests is not None:
+                self.guest = True
+                self._raw_bytes = 0
+                self._frame_bytes_max = BUFFER_BYTES
+                return
+            if not self._server.admits(self.peer):
+                log.warning("refused node %s: it is not on the list of nodes", self.peer)
+                self.abort()
+                return
+        self.transport.write(framing.hello(self._nonce))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
@@ -265,6 +304,10 @@ class ServerConnection(FrameProtocol):
 
     def frame_received(self, frame: Frame) -> None:
         """Hand a call to the server's handler."""
+        if self.guest:
+            assert self._server.guests is not None
+            self._server.guests(self, frame)
+            return
         self._server.handler(self, frame)
 
     def reply(self, call: Frame, status: int, head: bytes = b"", body: Buffer = b"") -> None:
@@ -286,38 +329,88 @@ FrameHandler = Callable[[ServerConnection, Frame], None]
 
 
 class FrameServer:
-    """Listens at one address for links. `handler` is called for each frame, in order, and must not block."""
+    """Listens for links. `handler` is called for each frame, in order, and must not block.
 
-    def __init__(self, env: Env, key: bytes, handler: FrameHandler) -> None:
+    `trust` is needed for `tls:` addresses. `guests`, if there, gets the frames of peers that show no
+    certificate, which are small, few and trusted with nothing.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        key: bytes,
+        handler: FrameHandler,
+        *,
+        trust: Trust | None = None,
+        guests: FrameHandler | None = None,
+    ) -> None:
         self.env = env
         self.key = key
         self.handler = handler
+        self.guests = guests
         self.epoch = 0
         self.connections: dict[ServerConnection, None] = {}  # ordered: the simulator repeats runs
-        self._server: asyncio.Server | None = None
+        self._trust = trust
+        self._servers: list[asyncio.Server] = []
 
     async def listen(self, address: str) -> None:
-        """Listen at `unix:PATH` or `tcp:HOST:PORT`."""
+        """Listen at `unix:PATH`, `tcp:HOST:PORT` or `tls:HOST:PORT`; may be called for several."""
         loop = asyncio.get_running_loop()
         kind, _, rest = address.partition(":")
         if kind == "unix":
             remove_socket(Path(rest))
             with short_path(rest) as path:
-                self._server = await loop.create_unix_server(
+                server = await loop.create_unix_server(
                     lambda: ServerConnection(self), path, backlog=256
                 )
-        else:
-            host, _, port = rest.rpartition(":")
-            self._server = await loop.create_server(
-                lambda: ServerConnection(self), host, int(port), backlog=256
+        elif kind == "tls":
+            host, port = split_host(rest)
+            server = await loop.create_server(
+                lambda: ServerConnection(self),
+                host,
+                port,
+                backlog=256,
+                ssl=trusting(self._trust).server_context(guests=self.guests is not None),
+                ssl_handshake_timeout=TLS_S,
+                ssl_shutdown_timeout=TLS_S,
             )
+        else:
+            host, port = split_host(rest)
+            server = await loop.create_server(
+                lambda: ServerConnection(self), host, port, backlog=256
+            )
+        self._servers.append(server)
+
+    def admits(self, peer: str | None) -> bool:
+        """A node of that name may speak to us."""
+        return trusting(self._trust).admits(peer)
+
+    def drop_removed(self) -> None:
+        """Cut the links of nodes that are not on the list any more."""
+        for connection in list(self.connections):
+            if connection.peer is not None and not self.admits(connection.peer):
+                log.warning("cut a link of node %s: it was removed", connection.peer)
+                connection.abort()
 
     def close(self) -> None:
         """Stop listening and cut all links."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self.connections):
             connection.abort()
+
+
+def trusting(trust: Trust | None) -> Trust:
+    """What a `tls:` address cannot do without. Raises Bug."""
+    if trust is None:
+        raise Bug("NoTrust", "a link between nodes needs this node's certificate")
+    return trust
+
+
+def split_host(rest: str) -> tuple[str, int]:
+    """HOST:PORT, where HOST may be an IPv6 address in brackets."""
+    host, _, port = rest.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def remove_socket(path: Path) -> None:
@@ -349,6 +442,14 @@ class LinkConnection(FrameProtocol):
         self._server_nonce = b""
         self._client_nonce = link.env.random_bytes(framing.NONCE_BYTES)
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Over TLS, see that the server is a node of ours."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and not trusting(self._link.trust).admits(peer_name(tls)):
+            log.warning("%s is not on the list of nodes", peer_name(tls))
+            self.abort()
 
     def raw_received(self, data: bytes) -> None:
         """Answer the challenge, then verify the server's own proof."""
@@ -387,10 +488,11 @@ class Link:
     loop, exactly once. `up` tells whether a call would be sent now.
     """
 
-    def __init__(self, env: Env, address: str, key: bytes) -> None:
+    def __init__(self, env: Env, address: str, key: bytes, *, trust: Trust | None = None) -> None:
         self.env = env
         self.address = address
         self.key = key
+        self.trust = trust
         self.epoch = 0
         self.background = False  # no client waits for what is called here
         self.on_other_epoch: Callable[[Link, int], None] | None = None
@@ -456,11 +558,19 @@ class Link:
         if kind == "unix":
             with short_path(rest) as path:
                 _, protocol = await loop.create_unix_connection(lambda: LinkConnection(self), path)
-        else:
-            host, _, port = rest.rpartition(":")
+        elif kind == "tls":
+            host, port = split_host(rest)
             _, protocol = await loop.create_connection(
-                lambda: LinkConnection(self), host, int(port)
+                lambda: LinkConnection(self),
+                host,
+                port,
+                ssl=trusting(self.trust).client_context(),
+                ssl_handshake_timeout=TLS_S,
+                ssl_shutdown_timeout=TLS_S,
             )
+        else:
+            host, port = split_host(rest)
+            _, protocol = await loop.create_connection(lambda: LinkConnection(self), host, port)
         return protocol
 
     def call(self, operation: int, device: int, head: bytes, body: Buffer, reply: Reply) -> int:

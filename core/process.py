@@ -18,10 +18,13 @@ import uvloop
 
 from core import log
 from core.http import HttpServer
+from core.link import FrameServer
 from core.metrics import Metrics
 from core.parent import LISTEN_FD, PARENT, go_with_parent
+from core.trust import Trust
 
 READY_FD = "RINGSTACK_READY_FD"
+FOLLOW_S = 0.5
 
 
 async def serve_metrics(metrics: Metrics) -> int:
@@ -41,6 +44,14 @@ def report_ready(ports: dict[str, int]) -> None:
     if fd is not None:
         os.write(int(fd), msgspec.json.encode(ports))
         os.close(int(fd))
+
+
+async def follow_roster(trust: Trust, server: FrameServer) -> None:
+    """Cut the links of nodes soon after they were removed."""
+    while True:
+        await asyncio.sleep(FOLLOW_S)
+        trust.refresh()
+        server.drop_removed()
 
 
 async def until_told(stop: asyncio.Event) -> None:

@@ -1,7 +1,8 @@
 """The node daemon: one for each machine, for all that no client waits for.
 
-`python -m noded.main --data DIR`. It repairs the devices of its own node. Nothing that a client is told
-depends on it: it may be down at any time, and the work waits.
+`python -m noded.main --data DIR`. It repairs the devices of its own node, fetches newer rings and lists of
+nodes from the others, and lets machines join. Nothing that a client is told depends on it: it may be down
+at any time, and the work waits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from core import process
 from core.installation import Installation
 from core.metrics import Metrics
 from core.real import RealEnv
+from core.trust import Trust
+from noded.server import NodeServer
+from noded.spread import Spread
 from proxy.connect import connect
 from proxy.repair import agent
 from proxy.store.verbs import ClusterStore
@@ -23,10 +27,19 @@ async def serve(data: Path) -> None:
     """Run until told to stop."""
     installation = Installation(data)
     config = installation.config()
-    cluster = connect(installation, RealEnv(), background=True)
+    env = RealEnv()
+    cluster = connect(installation, env, background=True)
     store = ClusterStore(cluster)
     metrics_port = await process.serve_metrics(Metrics())
     tasks = [asyncio.create_task(agent.run_for_ever(cluster, store, config.node))]
+    if config.cluster_listen is not None:
+        trust = Trust(installation.identity)
+        server = NodeServer(env, installation, trust)
+        await server.listen()
+        tasks.append(
+            asyncio.create_task(Spread(env, installation, trust, cluster.install).run_for_ever())
+        )
+        tasks.append(asyncio.create_task(process.follow_roster(trust, server.frames)))
     process.report_ready({"metrics": metrics_port})
     await process.until_told(asyncio.Event())
     for task in tasks:

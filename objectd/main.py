@@ -23,6 +23,7 @@ from core.errors import Conflict, Corrupt, RingstackError
 from core.installation import Installation
 from core.metrics import Metrics
 from core.real import RealDisk, RealEnv, make_directory, write_durably
+from core.trust import Trust
 from objectd import compact
 from objectd.device import IDENTITY, Device, DeviceIdentity
 from objectd.lmdbindex import LmdbError, LmdbIndex
@@ -39,6 +40,7 @@ COMMIT_S = 1.0
 LOCK_WAIT_S = 15.0  # a process that was told to stop may still be writing its last group
 LOCK_TRY_S = 0.05
 OPEN_AGAIN_S = (2.0, 5.0, 10.0, 30.0)
+FOLLOW_S = 1.0
 
 
 async def lock_device(path: Path, wait_s: float = LOCK_WAIT_S) -> int:
@@ -126,13 +128,25 @@ class Opening:
         good = await asyncio.gather(*(self._open(device, settings) for device in wanted))
         return [device for device, opened in zip(wanted, good, strict=True) if not opened]
 
-    async def again(self, missing: list[RingDevice], settings: Settings) -> None:
-        """Try the others now and then, until all are there."""
-        attempt = 0
-        while missing:
-            await asyncio.sleep(OPEN_AGAIN_S[min(attempt, len(OPEN_AGAIN_S) - 1)])
-            attempt += 1
-            missing = await self.first(missing, settings)
+    async def follow(self, name: str) -> None:
+        """Open what newer rings give to this process, and now and then what could not be opened."""
+        store = RingStore(self._installation.ring)
+        number = 0
+        attempt, waited_s = 0, 0.0
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            waited_s += FOLLOW_S
+            newest = max(store.numbers(), default=0)
+            if newest == number and waited_s < OPEN_AGAIN_S[min(attempt, len(OPEN_AGAIN_S) - 1)]:
+                continue
+            attempt = 0 if newest != number else attempt + 1
+            number, waited_s = newest, 0.0
+            epoch = store.current()
+            if epoch is None:
+                continue
+            have = {device.identity.device for device in self.opened}
+            wanted = served_by(epoch.devices, self._config.node, name)
+            await self.first([one for one in wanted if one.id not in have], epoch.settings)
 
     async def _open(self, device: RingDevice, settings: Settings) -> bool:
         installation = self._installation
@@ -179,21 +193,29 @@ async def serve(data: Path, name: str) -> None:
     for damage in found.damaged:
         log.error("a newer ring is damaged and is fetched again: %s", damage.message)
     env = RealEnv()
+    trust = Trust(installation.identity) if config.cluster_listen else None
     placement = Placement(epoch, store.keep, least=max(store.numbers()))
-    server = ObjectServer(env, secrets.cluster_key, {}, placement)
+    server = ObjectServer(env, secrets.cluster_key, {}, placement, trust=trust)
     opening = Opening(
         env, installation, lambda device: server.devices.update({device.identity.device: device})
     )
     wanted = served_by(epoch.devices, config.node, name)
-    missing = await opening.first(wanted, epoch.settings)
-    await server.frames.listen(installation.socket(name))
+    await opening.first(wanted, epoch.settings)
+    own = installation.socket(name)
+    await server.frames.listen(own)
+    for address in sorted({device.address for device in wanted} - {own}):
+        if not address.startswith("unix:"):
+            await server.frames.listen(address)
     port = await process.serve_metrics(Metrics(lambda: gauges(server)))
     tasks = [
-        asyncio.create_task(opening.again(missing, epoch.settings)),
+        asyncio.create_task(opening.follow(name)),
         asyncio.create_task(commit_often(opening.opened)),
         asyncio.create_task(compact.run_for_ever(opening.opened)),
     ]
-    process.report_ready({"metrics": port})
+    if trust is not None:
+        tasks.append(asyncio.create_task(process.follow_roster(trust, server.frames)))
+    served = len(opening.opened)
+    process.report_ready({"metrics": port, "served": served, "refused": len(wanted) - served})
     await process.until_told(asyncio.Event())
     for task in tasks:
         task.cancel()

@@ -20,6 +20,7 @@ from core.errors import Conflict, Corrupt
 from core.frame import Frame
 from core.link import FrameServer, ServerConnection
 from core.stamp import ZERO, clock_of, config_of, make_ballot, stage_of
+from core.trust import Trust
 from objectd import inventory, rows, wire
 from objectd import record as records
 from objectd.blobcalls import BlobCalls, status_of
@@ -42,12 +43,18 @@ class ObjectServer:
     """Dispatches frames to the devices of one process."""
 
     def __init__(
-        self, env: Env, key: bytes, devices: dict[int, Device], placement: Placement
+        self,
+        env: Env,
+        key: bytes,
+        devices: dict[int, Device],
+        placement: Placement,
+        *,
+        trust: Trust | None = None,
     ) -> None:
         self.env = env
         self.devices = devices
         self.placement = placement
-        self.frames = FrameServer(env, key, self.handle)
+        self.frames = FrameServer(env, key, self.handle, trust=trust)
         self.frames.epoch = placement.epoch.number
         self.calls: dict[int, int] = {}
         self.client_calls = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.env import Env
 from core.errors import Corrupt
 from core.installation import Installation
+from core.trust import Trust
 from proxy.store.cluster import Cluster
 from ring.device import Device
 from ring.local import objectd_name
@@ -16,17 +17,23 @@ def connect(installation: Installation, env: Env, *, background: bool = False) -
 
     `background`: for work that gives way to clients.
     """
-    node = installation.config().node
+    config = installation.config()
     epoch = RingStore(installation.ring).current()
     if epoch is None:
         raise Corrupt("NoRing", f"there is no valid ring in {installation.ring}")
 
     def address_of(device: Device) -> str:
-        if device.node == node:
+        if device.node == config.node:
             return installation.socket(objectd_name(device.address))
         return device.address
 
-    key = installation.secrets().cluster_key
-    cluster = Cluster(env, epoch, key, address_of=address_of, background=background)
+    cluster = Cluster(
+        env,
+        epoch,
+        installation.secrets().cluster_key,
+        address_of=address_of,
+        trust=Trust(installation.identity) if config.cluster_listen else None,
+        background=background,
+    )
     cluster.start()
     return cluster

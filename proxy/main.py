@@ -26,7 +26,7 @@ from proxy.s3.front import S3Front
 from proxy.store.verbs import ClusterStore
 from proxy.swift.front import SwiftFront
 
-CONNECT_S = 10.0
+CONNECT_S = 3.0  # for devices that may be down; requests then go round them
 FLUSH_S = 2.0  # how long a stop may wait until retired blobs are dropped
 
 

@@ -18,6 +18,7 @@ from core.env import Env
 from core.errors import Corrupt
 from core.link import Link
 from core.stamp import HybridClock
+from core.trust import Trust
 from objectd import wire
 from proxy.store.majority import Majority
 from ring.device import Device
@@ -68,6 +69,7 @@ class Cluster:
         key: bytes,
         *,
         address_of: Callable[[Device], str] = ring_address,
+        trust: Trust | None = None,
         background: bool = False,
         broken: frozenset[str] = frozenset(),
     ) -> None:
@@ -78,6 +80,7 @@ class Cluster:
         self.policies: dict[int, Policy] = {}
         self._key = key
         self._address_of = address_of
+        self._trust = trust
         self._background = background
         self._broken = broken
         self._started = False
@@ -120,7 +123,10 @@ class Cluster:
         address = self._address_of(device)
         pair = self._links.get(address)
         if pair is None:
-            pair = (Link(self.env, address, self._key), Link(self.env, address, self._key))
+            pair = (
+                Link(self.env, address, self._key, trust=self._trust),
+                Link(self.env, address, self._key, trust=self._trust),
+            )
             for link in pair:
                 link.on_other_epoch = self._exchange
                 link.background = self._background

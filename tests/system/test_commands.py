@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -33,9 +34,18 @@ def cloud(tmp_path_factory: pytest.TempPathFactory):
     running.down()
 
 
+def once_all_are_ready(cloud: RunningCloud) -> list[dict[str, Any]]:
+    """`up` does not wait for the node daemon, which serves no client."""
+    deadline = time.monotonic() + 20
+    while True:
+        rows = cloud.processes()
+        if all(row["ready"] for row in rows) or time.monotonic() > deadline:
+            return rows
+
+
 def test_status_shows_every_process_with_ports_and_memory(cloud: RunningCloud) -> None:
     """Alive, ready, and small: the whole cloud stays below 300 MB."""
-    rows = cloud.processes()
+    rows = once_all_are_ready(cloud)
     names = [row["name"] for row in rows]
     assert names[0] == "supervisor"
     assert {"objectd-0", "objectd-1", "objectd-2", "objectd-3", "proxy-0"} <= set(names)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("core", "authd", "apid", "ring", "objectd", "proxy", "cli", "sim", "bench")
+PACKAGES = ("core", "authd", "apid", "ring", "objectd", "proxy", "noded", "cli", "sim", "bench")
 
 
 class Module(NamedTuple):

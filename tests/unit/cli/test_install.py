@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from cli.install import (
     device_paths,
     install,
     local_devices,
-    new_devices,
-    next_address,
     node_name,
     policies_for,
 )
@@ -114,19 +111,3 @@ def test_the_name_of_a_machine_is_safe_for_the_ring() -> None:
     """Whatever the host is called."""
     device = Device(0, "d0", 1, 1, node_name(), "unix:x", "/x", 1)
     assert device.node == node_name()
-
-
-def test_devices_of_a_node_with_others_have_ports_above_its_own(tmp_path: Path) -> None:
-    """One process each, or as many as were asked for; a gap is filled first."""
-    installation = made(tmp_path / "cloud", "1")
-    config = msgspec.structs.replace(
-        installation.config(), node="n1", cluster_listen="tls:10.0.0.1:7100"
-    )
-    paths = [tmp_path / f"disk{n}" for n in range(3)]
-    devices = new_devices(installation, config, paths, first_id=4)
-    assert [(one.id, one.name) for one in devices] == [(4, "n1-d0"), (5, "n1-d1"), (6, "n1-d2")]
-    assert [one.address for one in devices] == [f"tls:10.0.0.1:{7101 + n}" for n in range(3)]
-    assert next_address(installation, config, devices[1:]) == "tls:10.0.0.1:7101"
-    two = msgspec.structs.replace(config, objectd_count=2)
-    shared = [one.address for one in new_devices(installation, two, [*paths, tmp_path])]
-    assert shared == [f"tls:10.0.0.1:{port}" for port in (7101, 7102, 7101, 7102)]
