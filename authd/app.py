@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from authd import revocations
-from authd.api.auth import Auth
 from authd.api.discovery import Discovery
-from authd.api.domains import Domains
-from authd.api.projects import Projects
-from authd.api.roles import Roles
-from authd.api.users import Users
 from authd.authority import Authority
 from authd.migrations import HEAD, SCRIPTS, VERSION_TABLE
 from authd.password import Hasher
+from authd.resources import RESOURCES
 from authd.rules import RULES
 from authd.tables import metadata
+from authd.vault import DIRECTORY, Vault
 from core.api.app import App
 from core.api.fault import unauthorized
 from core.api.route import Route, RouteTable
@@ -30,7 +27,6 @@ from core.policy import Policy
 from core.revocation import RevocationList
 
 PREFIX = "/identity"
-RESOURCES = (Auth, Domains, Projects, Users, Roles)
 
 
 async def open_authority(
@@ -39,7 +35,8 @@ async def open_authority(
     """Bring the tables up to date and read what must be in memory."""
     await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
     policy = Policy(RULES, policy_file)
-    authority = Authority(env, database, policy, keyring, Hasher(env), RevocationList())
+    vault = Vault(keyring.directory.parent / DIRECTORY, env)
+    authority = Authority(env, database, policy, keyring, Hasher(env), RevocationList(), vault)
 
     async def follow() -> None:
         await revocations.follow(database, authority.revoked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from authd.password import Hasher
+from authd.vault import Vault
 from core.database import Database
 from core.env import Env
 from core.keyring import Keyring
@@ -24,6 +25,7 @@ class Authority(NamedTuple):
     keyring: Keyring
     hasher: Hasher
     revoked: RevocationList
+    vault: Vault
 
     def now_us(self) -> int:
         """Microseconds since 1970 UTC."""
