@@ -145,7 +145,8 @@ class BlobRepair:
                 self.restored += 1
             else:
                 await self._pace.spend(one.total)
-                self.restored += await self._blobs.rebuild(one.extent, self._to_make(one))
+                made = await self._blobs.rebuild(one.extent, self._to_make(one))
+                self.restored += made
         except NOT_YET as error:
             log.info("a piece could not be restored yet: %s", error)
             self.put_off += 1

@@ -106,12 +106,13 @@ class Blobs:
         Returns how many were taken. Raises Corrupt and Unavailable as `read`, and when none was taken.
         """
         policy = self._cluster.policies[extent.policy]
-        stripe = await self._read_fragments(policy, extent, last=missing)
-        fragments = await self._encode(policy, stripe)
+        found = await self._gather(policy, extent, last=missing)
+        codec, numbers, total = codec_of(policy), sorted(missing), extent.blob_size
+        fragments = await self._env.offload(lambda: codec.restore(found, total, numbers))
         giving = [
             self._give(
                 target,
-                _put_head(policy, extent.blob, NO_OWNER, number, fragments[number], len(stripe)),
+                _put_head(policy, extent.blob, NO_OWNER, number, fragments[number], total),
                 fragments[number],
             )
             for number, target in missing.items()
@@ -209,10 +210,16 @@ class Blobs:
             return READ_WINDOW_BYTES
         return extent.length
 
-    async def _read_fragments(
+    async def _read_fragments(self, policy: Policy, extent: Extent) -> bytes:
+        """The whole stripe."""
+        found = await self._gather(policy, extent)
+        codec = codec_of(policy)
+        return await self._env.offload(lambda: codec.decode(found, extent.blob_size))
+
+    async def _gather(
         self, policy: Policy, extent: Extent, *, last: Container[int] = ()
-    ) -> bytes:
-        """The whole stripe from any k fragments, data fragments first, others when those are slow.
+    ) -> dict[int, bytes]:
+        """Any k fragments of a stripe, data fragments first, others when those are slow.
 
         Those in `last` are known to be missing.
         """
@@ -251,8 +258,7 @@ class Blobs:
         finally:
             for task in asking:
                 task.cancel()
-        codec = codec_of(policy)
-        return await self._env.offload(lambda: codec.decode(found, extent.blob_size))
+        return found
 
     async def _fragment(
         self, primaries: tuple[Target, ...], blob: bytes, number: int, policy: Policy

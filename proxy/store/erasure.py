@@ -6,7 +6,7 @@ ten to twenty times faster) or `zfec` (portable). Any k of the k+m fragments giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -29,6 +29,12 @@ class Codec(Protocol):
         """The stripe of `size` bytes from any k fragments by number."""
         ...
 
+    def restore(
+        self, fragments: Mapping[int, bytes], size: int, missing: Sequence[int]
+    ) -> dict[int, bytes]:
+        """Missing fragments by number, byte for byte as `encode` made them, from any k others."""
+        ...
+
 
 class IsalCodec:
     """ISA-L's Cauchy Reed-Solomon through liberasurecode; fragments carry an 80-byte header each."""
@@ -49,6 +55,16 @@ class IsalCodec:
         chosen = [bytes(fragments[number]) for number in sorted(fragments)[: self._data]]
         stripe: bytes = self._driver.decode(chosen)
         return stripe[:size]
+
+    def restore(
+        self, fragments: Mapping[int, bytes], size: int, missing: Sequence[int]
+    ) -> dict[int, bytes]:
+        """One matrix for all of them; the stripe itself is not put together."""
+        del size
+        chosen = [bytes(fragments[number]) for number in sorted(fragments)[: self._data]]
+        numbers = sorted(missing)  # the order in which they come, whatever the order asked for
+        made: list[bytes] = self._driver.reconstruct(chosen, numbers)
+        return dict(zip(numbers, made, strict=True))
 
 
 class ZfecCodec:
@@ -74,6 +90,13 @@ class ZfecCodec:
         numbers = sorted(fragments)[: self._data]
         shares = self._decoder.decode([bytes(fragments[n]) for n in numbers], numbers)
         return b"".join(shares)[:size]
+
+    def restore(
+        self, fragments: Mapping[int, bytes], size: int, missing: Sequence[int]
+    ) -> dict[int, bytes]:
+        """By way of the stripe."""
+        made = self.encode(self.decode(fragments, size))
+        return {number: made[number] for number in missing}
 
 
 @lru_cache(maxsize=64)

@@ -45,3 +45,21 @@ def test_an_unknown_codec_is_refused() -> None:
     with pytest.raises(Refused) as caught:
         codec_of(Policy(0, "p", "erasure", data=2, parity=1, codec="rot13"))
     assert caught.value.code == "UnknownCodec"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(("k", "m"), [(2, 1), (4, 2), (8, 3)])
+@given(st.data())
+def test_missing_fragments_are_restored_byte_for_byte(
+    codec: str, k: int, m: int, data: st.DataObject
+) -> None:
+    """Any m at most, from any k others: what repair puts back is what the writer had put there."""
+    coder = codec_of(Policy(0, "p", "erasure", data=k, parity=m, codec=codec))
+    stripe = data.draw(st.binary(min_size=1, max_size=5000))
+    fragments = coder.encode(stripe)
+    missing = data.draw(st.lists(st.integers(0, k + m - 1), min_size=1, max_size=m, unique=True))
+    others = {n: fragments[n] for n in range(k + m) if n not in missing}
+    kept = data.draw(st.permutations(sorted(others)))[:k]
+    chosen = {number: others[number] for number in kept}
+    made = coder.restore(chosen, len(stripe), missing)
+    assert made == {number: fragments[number] for number in missing}
