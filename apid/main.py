@@ -15,7 +15,7 @@ import msgspec
 from authd.app import PREFIX, make_app, open_authority
 from authd.bootstrap import Plan, bootstrap
 from authd.followers import Followers
-from authd.lookups import LookUps, RootKey
+from authd.lookups import LookUps
 from core import keyring as keys
 from core import process
 from core.api.app import App, refusal
@@ -90,18 +90,13 @@ def plan_of(config: Config, secrets: Secrets) -> Plan:
         admin_password=secrets.key,
         admin_project_name=project_name,
         admin_project_id=secrets.account.removeprefix("AUTH_"),
+        access_key=secrets.access_key,
+        secret_key=secrets.secret_key,
         demo_password=secrets.demo_key or secrets.key,
         region=config.region,
         identity_url=f"http://{host}:{config.api_port}{PREFIX}",
         object_url=f"http://{host}:{config.object_port}/v1/AUTH_$(project_id)s",
     )
-
-
-def root_key_of(secrets: Secrets) -> RootKey:
-    """The admin's S3 key."""
-    _, _, name = secrets.user.partition(":")
-    project_id = secrets.account.removeprefix("AUTH_")
-    return RootKey(secrets.access_key, secrets.secret_key, name, project_id)
 
 
 async def serve(data: Path) -> None:
@@ -117,9 +112,7 @@ async def serve(data: Path) -> None:
         env, database, keyring, policy_file=installation.policy / "identity.yaml"
     )
     await bootstrap(authority, plan_of(config, secrets))
-    followers = Followers(
-        authority, secrets.cluster_key, LookUps(authority, root_key_of(secrets)).table()
-    )
+    followers = Followers(authority, secrets.cluster_key, LookUps(authority).table())
     await followers.listen(installation.api_socket)
     app = make_app(authority, f"http://{host_of(config)}:{config.api_port}")
     metrics, access = Metrics(), AccessLog()

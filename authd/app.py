@@ -8,6 +8,7 @@ from authd import revocations
 from authd.api.discovery import Discovery
 from authd.authority import Authority
 from authd.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from authd.passcodes import Passcodes
 from authd.password import Hasher
 from authd.resources import RESOURCES
 from authd.rules import RULES
@@ -36,7 +37,9 @@ async def open_authority(
     await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
     policy = Policy(RULES, policy_file)
     vault = Vault(keyring.directory.parent / DIRECTORY, env)
-    authority = Authority(env, database, policy, keyring, Hasher(env), RevocationList(), vault)
+    authority = Authority(
+        env, database, policy, keyring, Hasher(env), RevocationList(), vault, Passcodes()
+    )
 
     async def follow() -> None:
         await revocations.follow(database, authority.revoked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from authd.passcodes import Passcodes
 from authd.password import Hasher
 from authd.vault import Vault
 from core.database import Database
@@ -26,6 +27,7 @@ class Authority(NamedTuple):
     hasher: Hasher
     revoked: RevocationList
     vault: Vault
+    passcodes: Passcodes
 
     def now_us(self) -> int:
         """Microseconds since 1970 UTC."""

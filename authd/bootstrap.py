@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 from typing import Any, NamedTuple
 
-from authd import domains, grants, projects, roles, rows, users
+import msgspec
+
+from authd import credentials, domains, grants, projects, roles, rows, users
 from authd.authority import Authority
 from authd.tables import catalog, project
 from core.database import Connection
@@ -25,6 +27,8 @@ class Plan(NamedTuple):
     admin_password: str
     admin_project_name: str
     admin_project_id: str
+    access_key: str
+    secret_key: str
     demo_password: str
     region: str
     identity_url: str
@@ -61,6 +65,7 @@ async def bootstrap(authority: Authority, plan: Plan) -> None:
         await grants.grant(db, demo, ("project", demo_project_id), role_ids["member"])
         await rows.update(db, users.TABLE, admin_id, {"default_project_id": plan.admin_project_id})
         await rows.update(db, users.TABLE, demo_id, {"default_project_id": demo_project_id})
+        await _access_key(authority, db, plan, admin_id)
         await _catalog(authority, db, plan)
 
 
@@ -124,6 +129,23 @@ async def _user(authority: Authority, db: Connection, name: str, hashed: str) ->
     )
     await users.set_password(db, user_id, hashed, now_us=now_us, self_service=False)
     return user_id
+
+
+async def _access_key(authority: Authority, db: Connection, plan: Plan, user_id: str) -> None:
+    """The admin's first S3 key: an EC2 credential like any other."""
+    blob = {"access": plan.access_key, "secret": plan.secret_key}
+    await credentials.create(
+        db,
+        authority.vault,
+        {
+            "id": credentials.ec2_id(plan.access_key),
+            "user_id": user_id,
+            "project_id": plan.admin_project_id,
+            "type": credentials.EC2,
+            "blob": msgspec.json.encode(blob).decode(),
+            "extra": {},
+        },
+    )
 
 
 async def _catalog(authority: Authority, db: Connection, plan: Plan) -> None:

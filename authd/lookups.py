@@ -2,56 +2,47 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
-from authd import methods, tokens, users
+from authd import credentials, methods, rows, tokens
 from authd.authority import Authority
 from authd.domains import DEFAULT
 from authd.followers import LookUp
 from authd.proof import Proof
 from authd.scope import Name, Scope
+from authd.tables.application_credential import application_credential
+from authd.tables.trust import trust
 from core import identity_wire as wire
-from core.api.fault import unauthorized
-
-
-class RootKey(NamedTuple):
-    """The access key that the installation's secrets hold."""
-
-    access_key: str
-    secret_key: str
-    user_name: str
-    project_id: str
+from core.api.fault import Fault, unauthorized
+from core.identity import Identity
 
 
 class LookUps:
     """The look-ups over one authority."""
 
-    def __init__(self, authority: Authority, root: RootKey) -> None:
+    def __init__(self, authority: Authority) -> None:
         self._authority = authority
-        self._root = root
 
     def table(self) -> dict[int, LookUp]:
         """By operation."""
-        return {wire.LOGIN: self.login, wire.ACCESS_KEY: self.access_key}
+        return {
+            wire.LOGIN: self.login,
+            wire.ACCESS_KEY: self.access_key,
+            wire.ACCESS_RULES: self.access_rules,
+        }
 
     async def access_key(self, head: bytes) -> wire.KeyReply | None:
-        """Secret and signer of an EC2 credential."""
+        """Secret and signer of an EC2 credential, as long as its user may use its project."""
         call = msgspec.msgpack.decode(head, type=wire.KeyCall)
-        root = self._root
-        if call.access_key != root.access_key:
-            return None
+        found = await signer_of(self._authority, call.access_key)
+        return None if found is None else wire.KeyReply(*found)
+
+    async def access_rules(self, head: bytes) -> wire.RulesReply:
+        """The access rules of an application credential."""
+        call = msgspec.msgpack.decode(head, type=wire.RulesCall)
         async with self._authority.database.read() as db:
-            user = await users.named(db, DEFAULT, root.user_name)
-            if user is None:
-                return None
-            proof = Proof(user, ("ec2credential",))
-            scope = Scope("project", Name(id=root.project_id))
-            identity = await tokens.identity_for(self._authority, db, proof, scope)
-        return wire.KeyReply(
-            root.secret_key, msgspec.structs.replace(identity, access_key=call.access_key)
-        )
+            found = await tokens.access_rules_of(db, call.application_credential_id)
+        return wire.RulesReply(tuple((r["service"], r["method"], r["path"]) for r in found))
 
     async def login(self, head: bytes) -> wire.LoginReply:
         """`project:user`, or a user alone for their default project, in the default domain. Raises Fault 401."""
@@ -67,3 +58,38 @@ class LookUps:
         if not identity.project_id:
             raise unauthorized()
         return wire.LoginReply(tokens.sealed(self._authority, identity), identity)
+
+
+async def signer_of(authority: Authority, access: str) -> tuple[str, Identity] | None:
+    """The secret of an access key and the identity it signs for, or None when it signs for nobody.
+
+    Its rights are those of its user on its project now, and no more than those of the trust or application
+    credential through which it was made.
+    """
+    async with authority.database.read() as db:
+        found = await credentials.get_ec2(db, authority.vault, access)
+        if found is None or not found["project_id"]:
+            return None
+        user = await methods.find_user(db, Name(id=found["user_id"]))
+        if user is None:
+            return None
+        proof = Proof(user, ("ec2credential",))
+        if found["application_credential_id"]:
+            row = await rows.by_id(db, application_credential, found["application_credential_id"])
+            now_us = authority.now_us()
+            if row is None or (row["expires_us"] is not None and now_us >= row["expires_us"]):
+                return None
+            proof = proof._replace(application_credential=row)
+        elif found["trust_id"]:
+            row = await rows.by_id(db, trust, found["trust_id"])
+            if row is None:
+                return None
+            proof = proof._replace(trust=row)
+        scope = Scope("project", Name(id=found["project_id"]))
+        try:
+            identity = await tokens.identity_for(authority, db, proof, scope)
+        except Fault:
+            return None
+    if identity.project_id != found["project_id"]:
+        return None
+    return found["secret"], msgspec.structs.replace(identity, access_key=access)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
 from authd import catalog, domains, grants, projects, roles, rows, users
 from authd.authority import TOKEN_LIFE_S, Authority
 from authd.proof import Proof
 from authd.rows import Row
-from authd.scope import Scope
+from authd.scope import Name, Scope
+from authd.tables.application_credential import (
+    access_rule,
+    application_credential,
+    application_credential_role,
+    application_credential_rule,
+)
+from authd.tables.trust import trust, trust_role
 from authd.times import instant, instant_or_none
-from core.api.fault import unauthorized
+from core.api.fault import forbidden, unauthorized
 from core.bearer import NONCE_BYTES, audit_text, seal
 from core.database import Connection
 from core.identity import Identity
@@ -19,7 +28,7 @@ from core.identity import Identity
 async def identity_for(
     authority: Authority, db: Connection, proof: Proof, scope: Scope
 ) -> Identity:
-    """The identity that a proof gives on a scope. Raises Fault 401 when it has no role there."""
+    """The identity that a proof gives on a scope. Raises Fault 401 when it has no role there, 403 for trusts."""
     now_us = authority.now_us()
     expires_us = now_us + TOKEN_LIFE_S * 1_000_000
     if proof.expires_us is not None:
@@ -27,41 +36,99 @@ async def identity_for(
     audit_ids = [audit_text(authority.env.random_bytes(16))]
     if proof.chain_id:
         audit_ids.append(proof.chain_id)
-    target = await _target(db, proof.user, scope)
-    return Identity(
-        user_id=proof.user["id"],
-        user_name=proof.user["name"],
-        user_domain_id=proof.user["domain_id"],
-        methods=proof.methods,
-        issued_us=now_us,
-        expires_us=expires_us,
-        audit_ids=tuple(audit_ids),
-        federation=proof.federation,
-        **target,
+    if proof.application_credential is not None:
+        target = await _application_target(db, proof.application_credential, scope)
+    elif proof.trust is not None:
+        target = await _trust_target(db, proof.trust)
+        trust_end = proof.trust["expires_us"]
+        expires_us = expires_us if trust_end is None else min(expires_us, trust_end)
+    else:
+        target = await _target(db, proof, scope)
+    attributes = {
+        "user_id": proof.user["id"],
+        "user_name": proof.user["name"],
+        "user_domain_id": proof.user["domain_id"],
+        "methods": proof.methods,
+        "issued_us": now_us,
+        "expires_us": expires_us,
+        "audit_ids": tuple(audit_ids),
+        "federation": proof.federation,
+        "thumbprint": proof.thumbprint,
+    }
+    return Identity(**{**attributes, **target})
+
+
+async def _application_target(db: Connection, credential: Row, scope: Scope) -> dict[str, Any]:
+    """An application credential's project, and those of its roles that its user still has there."""
+    project_id = credential["project_id"]
+    if scope.kind and (scope.kind, scope.name.id) != ("project", project_id):
+        raise unauthorized("Application credentials cannot request a scope.")
+    project = await _project(db, Scope("project", Name(id=project_id)))
+    held = await grants.effective(db, credential["user_id"], "project", project_id)
+    link = application_credential_role
+    given = await rows.rows(
+        db, sa.select(link.c.role_id).where(link.c.credential_id == credential["id"])
     )
+    role_ids = {row["role_id"] for row in given}
+    names = tuple(role["name"] for role in held if role["id"] in role_ids)
+    if not names:
+        raise unauthorized()
+    return {
+        **_of_project(project),
+        "roles": names,
+        "application_credential_id": credential["id"],
+        "access_limited": credential["limited"],
+    }
 
 
-async def _target(db: Connection, user: Row, scope: Scope) -> dict[str, Any]:
+async def _trust_target(db: Connection, given: Row) -> dict[str, Any]:
+    """A trust's project (or nothing), with its roles, all of which the trustor must still have."""
+    trustor = await rows.by_id(db, users.TABLE, given["trustor_user_id"])
+    if trustor is None or not trustor["enabled"]:
+        raise forbidden("The trustor is disabled.")
+    target: dict[str, Any] = {"trust_id": given["id"], "trustor_id": trustor["id"]}
+    if given["impersonation"]:
+        target["user_id"] = trustor["id"]
+        target["user_name"] = trustor["name"]
+        target["user_domain_id"] = trustor["domain_id"]
+    if not given["project_id"]:
+        return target
+    project = await _project(db, Scope("project", Name(id=given["project_id"])))
+    held = await grants.effective(db, trustor["id"], "project", project["id"])
+    link = trust_role
+    lends = await rows.rows(db, sa.select(link.c.role_id).where(link.c.trust_id == given["id"]))
+    wanted = {row["role_id"] for row in lends}
+    if not wanted.issubset({role["id"] for role in held}):
+        raise forbidden("The trustor no longer has the roles of the trust.")
+    lent = await grants.with_implied(db, {r["id"]: r for r in held if r["id"] in wanted})
+    names = tuple(role["name"] for role in lent)
+    return {**target, **_of_project(project), "roles": names}
+
+
+def _of_project(project: Row) -> dict[str, Any]:
+    return {
+        "project_id": project["id"],
+        "project_name": project["name"],
+        "project_domain_id": project["domain_id"] or project["id"],
+    }
+
+
+async def _target(db: Connection, proof: Proof, scope: Scope) -> dict[str, Any]:
     """Scope and roles as attributes of an identity."""
     if scope.kind == "":
-        return await _default_target(db, user)
+        return await _default_target(db, proof.user)
     if scope.kind == "project":
         project = await _project(db, scope)
-        found = await _roles(db, user, "project", project["id"])
-        return {
-            "project_id": project["id"],
-            "project_name": project["name"],
-            "project_domain_id": project["domain_id"] or project["id"],
-            "roles": found,
-        }
+        found = await _roles(db, proof, "project", project["id"])
+        return {**_of_project(project), "roles": found}
     if scope.kind == "domain":
         domain = await _domain(db, scope.name.id, scope.name.name)
         return {
             "domain_id": domain["id"],
-            "roles": await _roles(db, user, "domain", domain["id"]),
+            "roles": await _roles(db, proof, "domain", domain["id"]),
         }
     if scope.kind == "system":
-        return {"system": True, "roles": await _roles(db, user, "system", "system")}
+        return {"system": True, "roles": await _roles(db, proof, "system", "system")}
     return {}
 
 
@@ -74,15 +141,11 @@ async def _default_target(db: Connection, user: Row) -> dict[str, Any]:
     found = await grants.effective(db, user["id"], "project", project["id"])
     if not found:
         return {}
-    return {
-        "project_id": project["id"],
-        "project_name": project["name"],
-        "project_domain_id": project["domain_id"] or project["id"],
-        "roles": tuple(role["name"] for role in found),
-    }
+    return {**_of_project(project), "roles": tuple(role["name"] for role in found)}
 
 
-async def _roles(db: Connection, user: Row, target: str, target_id: str) -> tuple[str, ...]:
+async def _roles(db: Connection, proof: Proof, target: str, target_id: str) -> tuple[str, ...]:
+    user = proof.user
     found = await grants.effective(db, user["id"], target, target_id)
     if not found:
         raise unauthorized(f"User {user['id']} has no access to the {target} that was asked for.")
@@ -136,6 +199,7 @@ async def shown(db: Connection, identity: Identity, *, with_catalog: bool) -> di
         "expires_at": instant(identity.expires_us),
         "issued_at": instant(identity.issued_us),
     }
+    await _delegation_shown(db, identity, token)
     if identity.unscoped:
         return {"token": token}
     if identity.project_id:
@@ -154,6 +218,51 @@ async def shown(db: Connection, identity: Identity, *, with_catalog: bool) -> di
     if with_catalog:
         token["catalog"] = await catalog.of(db, identity)
     return {"token": token}
+
+
+async def _delegation_shown(db: Connection, identity: Identity, token: dict[str, Any]) -> None:
+    """What the token was made through: federation, an application credential, a trust."""
+    if identity.federation is not None:
+        provider, protocol, groups = identity.federation
+        token["user"]["OS-FEDERATION"] = {
+            "identity_provider": {"id": provider},
+            "protocol": {"id": protocol},
+            "groups": [{"id": group} for group in groups],
+        }
+    if identity.application_credential_id:
+        row = await rows.by_id(db, application_credential, identity.application_credential_id)
+        if row is not None:
+            token["application_credential"] = {
+                "id": row["id"],
+                "name": row["name"],
+                "restricted": not row["unrestricted"],
+            }
+            if row["limited"]:
+                rules = await access_rules_of(db, row["id"])
+                token["application_credential"]["access_rules"] = rules
+    if identity.trust_id:
+        row = await rows.by_id(db, trust, identity.trust_id)
+        if row is not None:
+            token["OS-TRUST:trust"] = {
+                "id": row["id"],
+                "trustor_user": {"id": row["trustor_user_id"]},
+                "trustee_user": {"id": row["trustee_user_id"]},
+                "impersonation": row["impersonation"],
+            }
+    if identity.thumbprint:
+        token["oauth2_credential"] = {"x5t#S256": identity.thumbprint}
+
+
+async def access_rules_of(db: Connection, credential_id: str) -> list[Row]:
+    """The access rules of an application credential."""
+    link = application_credential_rule
+    statement = (
+        sa.select(access_rule.c.id, access_rule.c.service, access_rule.c.method, access_rule.c.path)
+        .join(link, link.c.access_rule_id == access_rule.c.id)
+        .where(link.c.credential_id == credential_id)
+        .order_by(access_rule.c.id)
+    )
+    return await rows.rows(db, statement)
 
 
 async def _domain_shown(db: Connection, domain_id: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ NONCE_BYTES = 12
 UUID_BYTES = 16
 TOKEN_CHARS_MAX = 4096
 FORMAT = 1
-_DOMAIN = b"ringstack token 1"
+RECEIPT_PREFIX = "rsr1."  # what a log-in that lacks a factor gets: no service takes it for a token
 METHODS = (
     "password",
     "token",
@@ -78,6 +78,7 @@ class _Payload(msgspec.Struct, array_like=True, frozen=True):
     thumbprint: str = ""
     user_name: str = ""
     project_name: str = ""
+    trustor: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -101,8 +102,11 @@ def _audit(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "==")
 
 
-def seal(key: Key, nonce: bytes, identity: Identity) -> str:
-    """Make a token under `key`; `nonce` is 12 bytes that are never used twice."""
+def seal(key: Key, nonce: bytes, identity: Identity, prefix: str = PREFIX) -> str:
+    """Make a token under `key`; `nonce` is 12 bytes that are never used twice.
+
+    The prefix is part of what is authenticated: a token of one kind is none of another.
+    """
     scope, target = "", ""
     if identity.project_id:
         scope, target = "p", identity.project_id
@@ -133,20 +137,23 @@ def seal(key: Key, nonce: bytes, identity: Identity) -> str:
         identity.thumbprint,
         identity.user_name,
         identity.project_name,
+        _pack(identity.trustor_id) if identity.trustor_id else b"",
     )
-    sealed = key.print + nonce + key.cipher.encrypt(nonce, _encoder.encode(payload), _DOMAIN)
-    return PREFIX + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+    sealed = (
+        key.print + nonce + key.cipher.encrypt(nonce, _encoder.encode(payload), prefix.encode())
+    )
+    return prefix + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
-def unseal(keys: Mapping[bytes, Key], token: str) -> Identity:
+def unseal(keys: Mapping[bytes, Key], token: str, prefix: str = PREFIX) -> Identity:
     """Identity in a token, whether or not it has expired or been revoked.
 
     Raises Refused("UnknownKey") when no key of ours made it (or none that is still kept), else
     Refused("BadToken").
     """
-    if not token.startswith(PREFIX) or len(token) > TOKEN_CHARS_MAX:
+    if not token.startswith(prefix) or len(token) > TOKEN_CHARS_MAX:
         raise Refused("BadToken", "this is not a token")
-    text = token[len(PREFIX) :]
+    text = token[len(prefix) :]
     try:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -159,7 +166,7 @@ def unseal(keys: Mapping[bytes, Key], token: str) -> Identity:
     nonce = sealed[PRINT_BYTES : PRINT_BYTES + NONCE_BYTES]
     try:
         payload = _decoder.decode(
-            key.cipher.decrypt(nonce, sealed[PRINT_BYTES + NONCE_BYTES :], _DOMAIN)
+            key.cipher.decrypt(nonce, sealed[PRINT_BYTES + NONCE_BYTES :], prefix.encode())
         )
     except (InvalidTag, ValueError, msgspec.DecodeError):
         raise Refused("BadToken", "the token does not verify") from None
@@ -192,6 +199,7 @@ def _identity(payload: _Payload) -> Identity:
         expires_us=payload.issued_us + payload.lasts_us,
         audit_ids=tuple(map(audit_text, payload.audits)),
         trust_id=_unpack(payload.trust),
+        trustor_id=_unpack(payload.trustor),
         application_credential_id=_unpack(payload.application_credential),
         access_limited=payload.access_limited,
         federation=federation,

@@ -33,6 +33,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     expires_us: int = 0
     audit_ids: tuple[str, ...] = ()
     trust_id: str = ""
+    trustor_id: str = ""  # whose roles a trust lends
     application_credential_id: str = ""
     access_limited: bool = False  # its application credential has access rules
     federation: tuple[str, str, tuple[str, ...]] | None = None  # provider, protocol, group ids
@@ -70,5 +71,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
             "system_scope": "all" if self.system else None,
             "roles": list(self.roles),
             "trust_id": self.trust_id or None,
+            "trustor_id": self.trustor_id or None,
             "token": token,
         }

@@ -64,6 +64,8 @@ def marks_of(identity: Identity) -> Iterator[tuple[str, str]]:
         yield GRANT, f"{identity.user_id}/system"
     if identity.trust_id:
         yield TRUST, identity.trust_id
+        yield USER, identity.trustor_id
+        yield GRANT, f"{identity.trustor_id}/{identity.project_id}"
     if identity.application_credential_id:
         yield APPLICATION_CREDENTIAL, identity.application_credential_id
     if identity.federation is not None:

@@ -66,6 +66,8 @@ class IdentitySite:
             admin_password=ADMIN_PASSWORD,
             admin_project_name="admin",
             admin_project_id=ADMIN_PROJECT,
+            access_key="ROOT" * 5,
+            secret_key="root-secret",
             demo_password=DEMO_PASSWORD,
             region="us-east-1",
             identity_url=f"{ADDRESS}/identity",
