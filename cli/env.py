@@ -13,11 +13,20 @@ from core.installation import Installation
 
 
 def variables(installation: Installation) -> dict[str, str]:
-    """Environment variables of the S3 and Swift clients."""
+    """Environment variables of the OpenStack, S3 and Swift clients."""
     config, secrets = installation.config(), installation.secrets()
     host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
     url = f"http://{host}:{config.object_port}"
+    project, _, user = secrets.user.partition(":")
     return {
+        "OS_AUTH_URL": f"http://{host}:{config.api_port}/identity/v3",
+        "OS_IDENTITY_API_VERSION": "3",
+        "OS_USERNAME": user,
+        "OS_PASSWORD": secrets.key,
+        "OS_PROJECT_NAME": project,
+        "OS_USER_DOMAIN_ID": "default",
+        "OS_PROJECT_DOMAIN_ID": "default",
+        "OS_REGION_NAME": config.region,
         "AWS_ACCESS_KEY_ID": secrets.access_key,
         "AWS_SECRET_ACCESS_KEY": secrets.secret_key,
         "AWS_DEFAULT_REGION": config.region,
@@ -29,17 +38,39 @@ def variables(installation: Installation) -> dict[str, str]:
     }
 
 
-def clouds_yaml(values: dict[str, str]) -> str:
-    """A cloud named `ringstack` for openstacksdk, with Swift's own log-in."""
-    return (
-        "clouds:\n"
-        "  ringstack:\n"
-        "    auth_type: v1password\n"
+def clouds_yaml(values: dict[str, str], demo_password: str) -> str:
+    """Clouds for openstacksdk: `ringstack` (the admin), `ringstack-system` and `ringstack-demo`."""
+    return "clouds:\n" + "".join(
+        f"  {name}:\n"
         "    auth:\n"
-        f"      auth_url: {values['ST_AUTH']}\n"
-        f"      username: {json.dumps(values['ST_USER'])}\n"
-        f"      password: {json.dumps(values['ST_KEY'])}\n"
+        f"      auth_url: {values['OS_AUTH_URL']}\n"
+        f"      username: {json.dumps(user)}\n"
+        f"      password: {json.dumps(password)}\n"
+        f"      user_domain_id: {values['OS_USER_DOMAIN_ID']}\n"
+        f"{scope}"
+        f"    region_name: {values['OS_REGION_NAME']}\n"
+        "    identity_api_version: 3\n"
+        for name, user, password, scope in (
+            (
+                "ringstack",
+                values["OS_USERNAME"],
+                values["OS_PASSWORD"],
+                scope_of_project(values["OS_PROJECT_NAME"]),
+            ),
+            (
+                "ringstack-system",
+                values["OS_USERNAME"],
+                values["OS_PASSWORD"],
+                "      system_scope: all\n",
+            ),
+            ("ringstack-demo", "demo", demo_password, scope_of_project("demo")),
+        )
     )
+
+
+def scope_of_project(name: str) -> str:
+    """Lines that scope a cloud to a project of the default domain."""
+    return f"      project_name: {json.dumps(name)}\n      project_domain_id: default\n"
 
 
 @click.command()
@@ -53,11 +84,13 @@ def clouds_yaml(values: dict[str, str]) -> str:
 )
 def env(data: Path, *, form: str) -> None:
     """Credentials of this cloud for the usual tools."""
-    values = variables(Installation(data))
+    installation = Installation(data)
+    values = variables(installation)
     if form == "json":
         click.echo(json.dumps(values, indent=2))
     elif form == "clouds.yaml":
-        click.echo(clouds_yaml(values), nl=False)
+        secrets = installation.secrets()
+        click.echo(clouds_yaml(values, secrets.demo_key or secrets.key), nl=False)
     else:
         for name, value in values.items():
             click.echo(f"export {name}={shlex.quote(value)}")

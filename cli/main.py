@@ -14,6 +14,7 @@ COMMANDS = {
     "down": ("cli.down", "Stop the cloud."),
     "status": ("cli.status", "Every process, with its ports and memory."),
     "env": ("cli.env", "Credentials of this cloud for the usual tools."),
+    "keys": ("cli.keys", "Keys that seal tokens, and their rotation."),
     "logs": ("cli.logs", "Recent log lines of the daemons."),
     "doctor": ("cli.doctor", "Check this machine and the running cloud."),
     "demo": ("cli.demo", "Store a directory, kill a storage node, read everything back."),

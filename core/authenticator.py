@@ -25,6 +25,7 @@ class Authenticator:
         self._keyring = keyring
         self._revoked = revoked
         self._remembered: dict[str, Identity] = {}
+        self._generation = keyring.generation
         self._looked_us = 0
 
     def verify(self, token: str) -> Identity:
@@ -33,6 +34,9 @@ class Authenticator:
         Raises Refused("BadToken", "UnknownKey", "ExpiredToken" or "RevokedToken").
         """
         now_us = self._env.wall_us()
+        if self._generation != self._keyring.generation:
+            self._generation = self._keyring.generation
+            self._remembered.clear()  # a key may have gone
         identity = self._remembered.get(token)
         if identity is None:
             identity = self._open(token, now_us)
@@ -57,7 +61,3 @@ class Authenticator:
             if not self._keyring.reload_if_changed():
                 raise
         return unseal(self._keyring.keys, token)
-
-    def forget(self) -> None:
-        """Open every token again: a key has gone."""
-        self._remembered.clear()

@@ -19,7 +19,7 @@ from core.authenticator import Authenticator
 from core.env import Env
 from core.errors import Refused, Unavailable
 from core.identity import Identity
-from core.keyring import Keyring
+from core.keyring import Keyring, follow
 from core.link import Link
 from core.revocation import Revocation, RevocationList
 
@@ -56,14 +56,19 @@ class IdentityLink:
         self._authenticator = Authenticator(env, keyring, self.revoked)
         self._keys: dict[str, _Known] = {}
         self._rules: dict[str, tuple[AccessRule, ...]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._keyring = keyring
+        self._tasks: list[asyncio.Task[None]] = []
         self._synced = asyncio.Event()
         self._forgot_us = 0
 
     def start(self) -> None:
         """Begin following."""
         self._link.start()
-        self._task = asyncio.get_running_loop().create_task(self._follow())
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._follow()),
+            loop.create_task(follow(self._keyring)),
+        ]
 
     async def wait_synced(self, timeout_s: float) -> bool:
         """Wait until all revocations so far are known; False when that took too long."""
@@ -74,8 +79,8 @@ class IdentityLink:
 
     def close(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._link.close()
 
     def verify(self, token: str) -> Identity:

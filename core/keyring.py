@@ -7,6 +7,8 @@ read by everybody before it seals, a rotation refuses nobody's token.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from pathlib import Path
 
 from core.bearer import KEY_BYTES, Key, key_of
@@ -14,6 +16,9 @@ from core.env import Env
 from core.errors import Corrupt
 from core.real import make_directory, write_durably
 
+log = logging.getLogger("ringstack.keys")
+
+LOOK_EVERY_S = 0.5
 KEPT = 4  # staged, primary and two secondaries
 
 
@@ -24,12 +29,13 @@ class Keyring:
         self.directory = directory
         self.keys: dict[bytes, Key] = {}
         self.primary: Key | None = None
+        self.generation = 0  # how often the keys were read
         self._seen_ns = -1
 
     def load(self) -> None:
         """Read all keys. Raises Corrupt when there is none, or one is damaged or open to others."""
         keys: dict[int, Key] = {}
-        self._seen_ns = self.directory.stat().st_mtime_ns if self.directory.is_dir() else -1
+        seen_ns = self.directory.stat().st_mtime_ns if self.directory.is_dir() else -1
         for number, path in numbered(self.directory).items():
             if path.stat().st_mode & 0o077:
                 raise Corrupt("OpenKey", f"{path} can be read by others: chmod 600 it")
@@ -41,6 +47,8 @@ class Keyring:
             raise Corrupt("NoKeys", f"there are no token keys in {self.directory}")
         self.primary = keys[max(keys)]
         self.keys = {key.print: key for key in keys.values()}
+        self.generation += 1
+        self._seen_ns = seen_ns
 
     def reload_if_changed(self) -> bool:
         """Read again when the directory has changed since; True when it was."""
@@ -51,6 +59,19 @@ class Keyring:
         if changed:
             self.load()
         return changed
+
+
+async def follow(keyring: Keyring) -> None:
+    """Notice rotations within a second, for ever."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            keyring.reload_if_changed()
+        except (
+            Corrupt,
+            OSError,
+        ) as error:  # half-way through a rotation, or damaged: keep what is known
+            log.warning("the token keys could not be read again: %s", error)
 
 
 def numbered(directory: Path) -> dict[int, Path]:

@@ -49,10 +49,14 @@ def test_every_form_says_the_same(cloud: Installation) -> None:
     assert expected.items() <= seen.items()
     auth = yaml.safe_load(output(cloud, "clouds.yaml"))["clouds"]["ringstack"]["auth"]
     assert auth == {
-        "auth_url": expected["ST_AUTH"],
-        "username": expected["ST_USER"],
-        "password": expected["ST_KEY"],
+        "auth_url": expected["OS_AUTH_URL"],
+        "username": expected["OS_USERNAME"],
+        "password": expected["OS_PASSWORD"],
+        "user_domain_id": "default",
+        "project_name": expected["OS_PROJECT_NAME"],
+        "project_domain_id": "default",
     }
+    assert expected["ST_USER"] == f"{expected['OS_PROJECT_NAME']}:{expected['OS_USERNAME']}"
 
 
 def test_without_a_cloud_there_are_no_credentials(tmp_path: Path) -> None:
