@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from authd.api.application_credentials import AccessRules, ApplicationCredentials
 from authd.api.auth import Auth
 from authd.api.credentials import Credentials, Ec2Credentials
 from authd.api.domains import Domains
+from authd.api.grants import Grants
+from authd.api.groups import Groups
+from authd.api.inferences import Inferences
 from authd.api.projects import Projects
 from authd.api.roles import Roles
+from authd.api.signatures import Signatures
 from authd.api.users import Users
 
-RESOURCES = (Auth, Domains, Projects, Users, Roles, Credentials, Ec2Credentials)
+RESOURCES = (
+    Auth,
+    Domains,
+    Projects,
+    Users,
+    Groups,
+    Roles,
+    Inferences,
+    Grants,
+    Credentials,
+    Ec2Credentials,
+    ApplicationCredentials,
+    AccessRules,
+    Signatures,
+)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from authd import revocations, rows
 from authd.rows import Row
 from authd.tables import role
-from core.api.fault import conflict, not_found
+from core.api.fault import conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import ROLE
 
 TABLE = role.role
 IMPLIED = role.implied_role
+# Nothing implies it: who may edit inferences must not thereby become administrator of everything.
+NEVER_IMPLIED = frozenset({"admin"})
 
 
 async def get(db: Connection, role_id: str) -> Row:
@@ -54,3 +58,51 @@ async def delete(db: Connection, row: Row, now_us: int) -> None:
     """Remove a role; its grants go with it, and tokens that carry it are revoked."""
     await rows.delete(db, TABLE, TABLE.c.id == row["id"])
     await revocations.add(db, ROLE, row["name"], now_us)
+
+
+async def implied_by(db: Connection, prior_id: str) -> list[Row]:
+    """The roles that a role implies directly, in order of their ids."""
+    statement = (
+        sa.select(TABLE)
+        .join(IMPLIED, IMPLIED.c.implied_role_id == TABLE.c.id)
+        .where(IMPLIED.c.prior_role_id == prior_id)
+        .order_by(TABLE.c.id)
+    )
+    return await rows.rows(db, statement)
+
+
+async def imply(db: Connection, prior: Row, implied: Row) -> None:
+    """Make one role imply another. Raises Fault 403 for what must not be implied, and for cycles."""
+    if implied["name"] in NEVER_IMPLIED and not implied["domain_id"]:
+        raise forbidden(f"{implied['id']} cannot be an implied role.")
+    if implied["domain_id"] and not prior["domain_id"]:
+        raise forbidden("Global role cannot imply a domain-specific role")
+    if prior["id"] in await closure(db, implied["id"]):
+        raise forbidden(f"{implied['id']} cannot be an implied role: it implies {prior['id']}.")
+    if not any(row["id"] == implied["id"] for row in await implied_by(db, prior["id"])):
+        await rows.insert(
+            db, IMPLIED, {"prior_role_id": prior["id"], "implied_role_id": implied["id"]}
+        )
+
+
+async def closure(db: Connection, role_id: str) -> set[str]:
+    """Ids of a role and of all that it implies."""
+    found, level = {role_id}, [role_id]
+    while level:
+        below = await rows.rows(db, sa.select(IMPLIED).where(IMPLIED.c.prior_role_id.in_(level)))
+        level = [row["implied_role_id"] for row in below if row["implied_role_id"] not in found]
+        found.update(level)
+    return found
+
+
+async def stop_implying(db: Connection, prior: Row, implied: Row, now_us: int) -> None:
+    """End an inference; tokens that carry the prior role are revoked. Raises Fault 404."""
+    gone = await rows.delete(
+        db,
+        IMPLIED,
+        IMPLIED.c.prior_role_id == prior["id"],
+        IMPLIED.c.implied_role_id == implied["id"],
+    )
+    if not gone:
+        raise not_found("role inference", f"{prior['id']} implies {implied['id']}")
+    await revocations.add(db, ROLE, implied["name"], now_us)

@@ -66,6 +66,17 @@ async def current_password(db: Connection, user_id: str) -> Row | None:
     return await rows.first(db, newest.order_by(PASSWORDS.c.id.desc()).limit(1))
 
 
+async def with_expiry(db: Connection, found: list[Row]) -> list[Row]:
+    """Users with when their newest password expires (`expires_us`)."""
+    ids = [row["id"] for row in found]
+    newest = sa.select(sa.func.max(PASSWORDS.c.id)).where(PASSWORDS.c.user_id.in_(ids))
+    statement = sa.select(PASSWORDS.c.user_id, PASSWORDS.c.expires_us).where(
+        PASSWORDS.c.id.in_(newest.group_by(PASSWORDS.c.user_id))
+    )
+    ends = {row["user_id"]: row["expires_us"] for row in await rows.rows(db, statement)}
+    return [{**row, "expires_us": ends.get(row["id"])} for row in found]
+
+
 async def set_password(
     db: Connection, user_id: str, hashed: str, *, now_us: int, self_service: bool
 ) -> None:

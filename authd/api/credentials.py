@@ -144,7 +144,10 @@ class Credentials:
 
     def _check_ec2(self, row: Row, known: Row) -> None:
         """What an EC2 credential is bound to stays, and its access key as well, because its id is made of it."""
-        was, becomes = row["type"].lower() == EC2, str(known.get("type", row["type"])).lower() == EC2
+        was, becomes = (
+            row["type"].lower() == EC2,
+            str(known.get("type", row["type"])).lower() == EC2,
+        )
         if was != becomes:
             raise bad_request("A credential cannot become or cease to be an EC2 credential.")
         if not was or "blob" not in known:
