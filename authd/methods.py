@@ -22,6 +22,9 @@ from core.errors import Refused
 from core.identity import Identity
 
 PASSWORD_CHARS_MAX = 4096
+SIGNED = frozenset(
+    {"ec2credential", "s3"}
+)  # an EC2 key is for one project, and so is what it makes
 
 APPLICATION_CREDENTIALS = application_credential_tables.application_credential
 
@@ -71,8 +74,8 @@ async def token(authority: Authority, given: dict[str, Any]) -> Proof:
         identity = verifier.verify(presented)
     except Refused:
         raise unauthorized() from None
-    if identity.trust_id:
-        raise forbidden("A token of a trust cannot be used to get another token.")
+    if identity.trust_id or SIGNED.intersection(identity.methods):
+        raise forbidden("A token of a trust or of a signature cannot be used to get another token.")
     return await of_identity(authority, identity)
 
 
