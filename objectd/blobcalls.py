@@ -74,7 +74,9 @@ class BlobCalls:
             except (OSError, Corrupt, msgspec.MsgspecError) as error:
                 if device.blob(message.blob, message.fragment) != row:
                     continue  # compaction moved it meanwhile
-                if _lost(error):  # so that repair brings a good one
+                if not isinstance(error, OSError) or device.damage.read_failed(
+                    error
+                ):  # so that repair brings a good one
                     device.damage.piece(message.blob + bytes((message.fragment,)), row)
                     connection.reply(call, wire.CORRUPT)
                 else:
@@ -140,11 +142,6 @@ class BlobCalls:
             connection.reply(call, wire.OK)
             return
         device.write_drop_pieces(held, lambda error: connection.reply(call, status_of(error)))
-
-
-def _lost(error: Exception) -> bool:
-    """The bytes are gone: they do not verify, or the disk cannot read that place."""
-    return not isinstance(error, OSError) or error.errno == errno.EIO
 
 
 def status_of(error: OSError | None) -> int:

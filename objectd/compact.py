@@ -10,17 +10,21 @@ being written is closed early when it is mostly dead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from core.errors import Corrupt
 from core.limits import MIB
+from core.stamp import ZERO
 from objectd import record as records
 from objectd import wire
 from objectd.device import FULL_RESERVE_BYTES, INDEX_ROOM_BYTES, Device
 from objectd.log import Scanned
+from objectd.segment_rows import mark, read_known, rows_of
 
 log = logging.getLogger("ringstack.objectd")
 
@@ -31,6 +35,7 @@ CHECK_S = 30.0
 RATE_BYTES_S = 64 * MIB
 BATCH_RECORDS = 128  # copied at a time, so that they share their sync
 BATCH_BYTES = 4 * MIB
+STAGE_BYTES = 4  # of a FENCE record
 
 
 class Candidate(NamedTuple):
@@ -87,12 +92,19 @@ async def compact_once(device: Device, *, ratio_max: float = LIVE_RATIO_MAX) -> 
     room_bytes = free_bytes - INDEX_ROOM_BYTES
     if free_bytes < LOW_BYTES:
         await _close_dead_segment(device, ratio_max)
-    segment = choose(candidates(device), ratio_max=ratio_max, room_bytes=room_bytes)
+    segment = _broken(device)
+    if segment is None:
+        segment = choose(candidates(device), ratio_max=ratio_max, room_bytes=room_bytes)
     if segment is None:
         return None
     try:
-        await compact_segment(device, segment)
+        if segment in device.damage.broken_segments:
+            await salvage_segment(device, segment)
+        else:
+            await compact_segment(device, segment)
     except Corrupt as error:
+        if error.code == "DamagedLog":
+            device.damage.broken_segments.add(segment)
         log.error("%s: segment %d stays: %s", device.identity.name, segment, error.message)
         device.stuck_segments[segment] = device.segment_live(segment)
     return segment
@@ -113,12 +125,67 @@ async def compact_segment(device: Device, segment: int) -> None:
         size = sum(scanned.place.length for scanned in wanted)
         copied += size
         await asyncio.sleep(size / RATE_BYTES_S)
+    _remove(device, segment)
+    log.info("segment %d compacted, %d bytes were alive", segment, copied)
+
+
+def _broken(device: Device) -> int | None:
+    """A segment whose records cannot all be told apart, while there is something to save of it."""
+    for number in sorted(device.damage.broken_segments):
+        if number == device.log.active:
+            device.log.roll()  # saved once something else has been written
+        elif number not in device.log.segments:
+            device.damage.broken_segments.discard(number)
+        elif not _stuck(device, number):
+            return number
+    return None
+
+
+async def salvage_segment(device: Device, segment: int) -> None:
+    """Write again what the index knows of a broken segment, and all state that it may have held; remove it.
+
+    Raises OSError, and Corrupt while some of what it held has not been replaced by repair.
+    """
+    async for known in rows_of(device, segment):
+        read = await read_known(device, known)
+        if read is None:
+            mark(device, known)
+        elif needed(device, read.scanned):
+            await _written(partial(device.write_again, read.scanned, read.raw, read.body))
+            await asyncio.sleep(known.place.length / RATE_BYTES_S)
+    await _write_state(device)
+    _remove(device, segment)
+    device.damage.broken_segments.discard(segment)
+    log.warning("%s: segment %d was broken and is replaced", device.identity.name, segment)
+
+
+async def _write_state(device: Device) -> None:
+    """Stages, floors and the promise ceiling once more: their records may be among what was lost."""
+    await _written(lambda done: device.write_ceiling(device.stored_ceiling_us, done))
+    for range_id in device.ranges():
+        stats = device.stats(range_id)
+        if stats.stage:
+            stage = stats.stage.to_bytes(STAGE_BYTES, "big")
+            await _written(partial(device.write, records.FENCE, range_id, stage, ()))
+        if stats.floor != ZERO:
+            await _written(partial(device.reclaim.write_floor, range_id, stats.floor))
+
+
+async def _written(write: Callable[[Callable[[OSError | None], None]], None]) -> None:
+    """Wait until a write is durable. Raises OSError."""
+    done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
+    write(done.set_result)
+    error = await done
+    if error is not None:
+        raise error
+
+
+def _remove(device: Device, segment: int) -> None:
     if device.segment_live(segment) > 0:
         raise Corrupt("StillAlive", f"{device.segment_live(segment)} bytes of it are in use")
     device.commit_index()
     device.remove_segment(segment)
     device.commit_index()
-    log.info("segment %d compacted, %d bytes were alive", segment, copied)
 
 
 def _next_batch(scan: Iterator[Scanned]) -> list[Scanned]:
@@ -137,9 +204,8 @@ async def _close_dead_segment(device: Device, ratio_max: float) -> None:
     if choose([candidate_of(device, device.log.active)], ratio_max=ratio_max) is None:
         return
     device.log.roll()
-    done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
-    device.write_ceiling(device.stored_ceiling_us, done.set_result)
-    await done
+    with contextlib.suppress(OSError):
+        await _written(lambda done: device.write_ceiling(device.stored_ceiling_us, done))
 
 
 def needed(device: Device, scanned: Scanned) -> bool:

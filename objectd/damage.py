@@ -9,8 +9,10 @@ learned again. Nothing that does not verify is ever served.
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from core.errors import Corrupt
@@ -29,6 +31,7 @@ log = logging.getLogger("ringstack.objectd")
 DIRECTORY = "quarantine"
 KEPT_MAX = 64  # records kept for inspection; the oldest go
 KEPT_FREE_BYTES = 256 * MIB  # with less free space nothing is kept
+READS_FAILED_MAX = 64  # of a device while it is open: more are not a few bad sectors
 TOLD_MAX = 10_000  # told to repair at once; of more the tallies tell
 
 
@@ -41,6 +44,11 @@ class Damage:
         self.pieces: dict[bytes, wire.LostPiece] = {}  # by blob and fragment
         self.registers: dict[bytes, wire.LostRegister] = {}  # by index key
         self.found = 0  # since the process started
+        self.broken_segments: set[int] = set()  # whose records cannot all be told apart
+        self.scrubbed = 0.0  # share of the log behind the scrub in its round
+        self.scrub_rounds = 0
+        self.begin_scrub: Callable[[float | None], None] | None = None
+        self._reads_failed = 0
 
     def piece(self, key: bytes, row: BlobRow) -> None:
         """A piece does not verify where `row` says it is. `key` is blob id and fragment."""
@@ -103,6 +111,15 @@ class Damage:
     def register_replaced(self, key: bytes) -> None:
         """A good record has been written."""
         self.registers.pop(key, None)
+
+    def read_failed(self, error: OSError) -> bool:
+        """A read ended in an error: True for a bad place on a disk that works, else the device has failed."""
+        self._reads_failed += 1
+        if error.errno == errno.EIO and self._reads_failed <= READS_FAILED_MAX:
+            return True
+        if self._device.log.failed is None:
+            self._device.log.failed = error
+        return False
 
     def told(self, limit: int) -> wire.Damages:
         """The oldest damage that has not been replaced."""

@@ -23,6 +23,7 @@ from core.errors import Bug, Corrupt
 from objectd import record as records
 from objectd import rows, tally, wire
 from objectd.acceptor import Acceptor
+from objectd.counted import while_counted
 from objectd.damage import Damage
 from objectd.index import Index
 from objectd.log import Log, Scanned
@@ -81,6 +82,7 @@ class Device:
         self._dropping: Counter[bytes] = Counter()
         self._incoming: Counter[bytes] = Counter()
         self.damage = Damage(self)
+        self.release: Callable[[], None] | None = None
         self.reclaim = Reclaim(self)
         self.stuck_segments: dict[int, int] = {}  # that cannot be copied out, by their living bytes
         self._recover(cut=True)
@@ -500,7 +502,7 @@ class Device:
     ) -> None:
         """Make a blob durable."""
         head = records.encode_head(BlobHead(call.owner, call.total, call.sums, call.policy))
-        written = _while_counted(self._incoming, (call.blob,), done)
+        written = while_counted(self._incoming, (call.blob,), done)
         self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), written)
 
     def write_drop(
@@ -512,7 +514,7 @@ class Device:
     ) -> None:
         """Forget blobs; of each only copies before `limit` (the new record itself by default)."""
         # a drop that is only written again concerns nothing that is appended now
-        written = _while_counted(self._dropping, blobs, done) if limit is None else done
+        written = while_counted(self._dropping, blobs, done) if limit is None else done
         key = b"" if limit is None else records.encode_drop_limit(limit)
         self.write(records.DROP, key, b"".join(blobs), (), written)
 
@@ -524,7 +526,7 @@ class Device:
         limit: Place | None = None,
     ) -> None:
         """Forget pieces (blob id and fragment), as `write_drop` forgets blobs."""
-        written = _while_counted(self._dropping, pieces, done) if limit is None else done
+        written = while_counted(self._dropping, pieces, done) if limit is None else done
         key = b"" if limit is None else records.encode_drop_limit(limit)
         self.write(records.DROP_PIECES, key, b"".join(pieces), (), written)
 
@@ -575,26 +577,14 @@ class Device:
             len(self.log.segments),
             self.log.failed is None,
             damaged=len(self.damage.pieces) + len(self.damage.registers),
+            scrubbed=self.damage.scrubbed,
+            scrub_rounds=self.damage.scrub_rounds,
         )
 
     def close(self, *, clean: bool) -> None:
-        """Commit the index and close everything."""
+        """Commit the index and close everything, the device's lock last."""
         self.commit_index()
         self.index.close(clean=clean and not self._broken)
         self.log.close()
-
-
-def _while_counted(
-    counter: Counter[bytes], blobs: Sequence[bytes], done: Callable[[OSError | None], None]
-) -> Callable[[OSError | None], None]:
-    """Count these blobs until the returned callback runs, which then calls `done`."""
-    counter.update(blobs)
-
-    def written(error: OSError | None) -> None:
-        for blob in blobs:
-            counter[blob] -= 1
-            if not counter[blob]:
-                del counter[blob]
-        done(error)
-
-    return written
+        if self.release is not None:
+            self.release()

@@ -1,4 +1,4 @@
-"""What a device holds, in pages: its partitions, the ranges and blobs in them, and whether it has given pieces.
+"""What a device holds, in pages: its partitions, their ranges and blobs; and what of it is bad.
 
 This is what background work (repair, rebalance, sweep, fsck) compares and walks.
 """
@@ -80,6 +80,16 @@ def damages(device: Device, connection: ServerConnection, call: Frame) -> None:
     connection.reply(call, wire.OK, b"", wire.encode(device.damage.told(message.limit)))
 
 
+def scrub(device: Device, connection: ServerConnection, call: Frame) -> None:
+    """SCRUB: begin a round now."""
+    message = wire.decode_scrub_call(call.head)
+    if device.damage.begin_scrub is None:
+        connection.reply(call, wire.FAILED)
+        return
+    device.damage.begin_scrub(message.rate_bytes_s or None)
+    connection.reply(call, wire.OK)
+
+
 def _bounds(
     device: Device, table: bytes, after: bytes, partition: int | None
 ) -> tuple[bytes, bytes]:
@@ -100,4 +110,5 @@ OPERATIONS = {
     wire.BLOBS: blobs,
     wire.HAVE: have,
     wire.DAMAGES: damages,
+    wire.SCRUB: scrub,
 }

@@ -234,6 +234,10 @@ class Log:
             if met.header.kind != records.GROUP:
                 yield met
 
+    def walk_verified(self, segment: int, offset: int = 0) -> Iterator[Scanned]:
+        """Records and marks of groups in order, bodies verified. Raises Corrupt as `scan`."""
+        return self._walk(segment, offset, verify_bodies=True)
+
     def _walk(self, segment: int, offset: int, *, verify_bodies: bool = False) -> Iterator[Scanned]:
         """Records and marks of groups, in order.
 

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ from core.metrics import Metrics
 from core.real import RealDisk, RealEnv, make_directory, write_durably
 from core.trust import Trust
 from objectd import compact
+from objectd.care import Care
 from objectd.device import IDENTITY, Device, DeviceIdentity
 from objectd.lmdbindex import LmdbError, LmdbIndex
 from objectd.placement import Placement
@@ -98,6 +100,7 @@ async def open_device(env: Env, path: Path, identity: DeviceIdentity, known: Pat
         index = LmdbIndex(path / "index")
         try:
             device = Device(env, RealDisk(path), index, identity)
+            device.release = partial(os.close, lock)
         except BaseException:
             index.close(clean=False)
             raise
@@ -171,6 +174,28 @@ class Opening:
         self._on_open(opened)
         return True
 
+    async def usable(self, device: Device) -> bool:
+        """Whether a device that has failed could be opened: the right one is there and takes writes."""
+        epoch = RingStore(self._installation.ring).current()
+        found = [one for one in epoch.devices if one.id == device.identity.device] if epoch else []
+        if not found:
+            return False
+        path = self._installation.data / found[0].path
+        try:
+            await self._env.offload(lambda: probe(path, device.identity))
+        except (OSError, RingstackError) as error:
+            log.info("device %s cannot be used yet: %s", device.identity.name, error)
+            return False
+        return True
+
+
+def probe(path: Path, identity: DeviceIdentity) -> None:
+    """Write and sync a byte on a device. Raises OSError, or Corrupt when another is mounted there."""
+    found = msgspec.json.decode((path / IDENTITY).read_bytes(), type=DeviceIdentity)
+    if (found.device, found.installation) != (identity.device, identity.installation):
+        raise Corrupt("WrongDevice", f"{path} belongs to device {found.device}")
+    write_durably(path / "probe", b"1")
+
 
 async def commit_often(devices: list[Device]) -> None:
     """Let the indexes follow their logs, so that a restart has little to replay."""
@@ -196,9 +221,12 @@ async def serve(data: Path, name: str) -> None:
     trust = Trust(installation.identity) if config.cluster_listen else None
     placement = Placement(epoch, store.keep, least=max(store.numbers()))
     server = ObjectServer(env, secrets.cluster_key, {}, placement, trust=trust)
-    opening = Opening(
-        env, installation, lambda device: server.devices.update({device.identity.device: device})
-    )
+
+    def begin(device: Device) -> None:
+        care.begin(device)
+
+    opening = Opening(env, installation, begin)
+    care = Care(server, opening.opened, opening.usable)
     wanted = served_by(epoch.devices, config.node, name)
     await opening.first(wanted, epoch.settings)
     own = installation.socket(name)
@@ -234,6 +262,10 @@ def gauges(server: ObjectServer) -> dict[str, float]:
         result[f"{prefix}_blobs"] = status.blob_count
         result[f"{prefix}_registers"] = status.register_count
         result[f"{prefix}_writable"] = float(status.writable)
+        result[f"{prefix}_damaged"] = status.damaged
+        result[f"{prefix}_damage_found"] = device.damage.found
+        result[f"{prefix}_scrubbed_ratio"] = status.scrubbed
+        result[f"{prefix}_scrub_rounds"] = status.scrub_rounds
     for operation, count in server.calls.items():
         result[f"calls_operation_{operation}"] = count
     return result

@@ -36,6 +36,7 @@ PARTITIONS = 15
 RANGE_PARTITIONS = 16
 DROP_PIECES = 17
 DAMAGES = 18
+SCRUB = 19
 STATUS = 20
 RING = 21
 TELL_RING = 22
@@ -417,6 +418,12 @@ class DamagesCall(msgspec.Struct, array_like=True, frozen=True):
     limit: Count
 
 
+class ScrubCall(msgspec.Struct, array_like=True, frozen=True):
+    """Let a round of the scrub begin now; a rate above zero holds from now on."""
+
+    rate_bytes_s: Count = 0
+
+
 class LostPiece(msgspec.Struct, array_like=True, frozen=True):
     """A piece that was held, and of which stripe (length `total`)."""
 
@@ -515,6 +522,7 @@ decode_get_blob = msgspec.msgpack.Decoder(GetBlob).decode
 decode_blob_bytes = msgspec.msgpack.Decoder(BlobBytes).decode
 decode_drop = msgspec.msgpack.Decoder(DropBlobs).decode
 decode_drop_pieces = msgspec.msgpack.Decoder(DropPieces).decode
+decode_scrub_call = msgspec.msgpack.Decoder(ScrubCall).decode
 decode_damages_call = msgspec.msgpack.Decoder(DamagesCall).decode
 decode_damages = msgspec.msgpack.Decoder(Damages).decode
 decode_ring_call = msgspec.msgpack.Decoder(RingCall).decode
