@@ -109,7 +109,11 @@ async def serve(data: Path) -> None:
     keyring = Keyring(installation.keys)
     keyring.load()
     authority = await open_authority(
-        env, database, keyring, policy_file=installation.policy / "identity.yaml"
+        env,
+        database,
+        keyring,
+        policy_file=installation.policy / "identity.yaml",
+        federation_file=installation.data / "federation.yaml",
     )
     await bootstrap(authority, plan_of(config, secrets))
     followers = Followers(authority, secrets.cluster_key, LookUps(authority).table())

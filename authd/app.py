@@ -8,6 +8,7 @@ from authd import revocations
 from authd.api.discovery import Discovery
 from authd.authority import Authority
 from authd.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from authd.oidc import OpenIdConnect
 from authd.passcodes import Passcodes
 from authd.password import Hasher
 from authd.resources import RESOURCES
@@ -31,14 +32,22 @@ PREFIX = "/identity"
 
 
 async def open_authority(
-    env: Env, database: Database, keyring: Keyring, *, policy_file: Path
+    env: Env, database: Database, keyring: Keyring, *, policy_file: Path, federation_file: Path
 ) -> Authority:
     """Bring the tables up to date and read what must be in memory."""
     await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
     policy = Policy(RULES, policy_file)
     vault = Vault(keyring.directory.parent / DIRECTORY, env)
     authority = Authority(
-        env, database, policy, keyring, Hasher(env), RevocationList(), vault, Passcodes()
+        env,
+        database,
+        policy,
+        keyring,
+        Hasher(env),
+        RevocationList(),
+        vault,
+        Passcodes(),
+        OpenIdConnect(env, federation_file),
     )
 
     async def follow() -> None:
@@ -55,12 +64,18 @@ def routes_of(authority: Authority) -> list[Route]:
     return routes + Discovery(routes).routes()
 
 
+def bearer_of(request: Request) -> str | None:
+    """An access token in `Authorization: Bearer` (RFC 6750), or None."""
+    kind, _, token = (request.header("authorization") or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
 def make_app(authority: Authority, address: str) -> App:
     """The API over an authority. `address` is where it is when a client does not say (`http://host:port`)."""
     verifier = Authenticator(authority.env, authority.keyring, authority.revoked)
 
     async def authenticate(request: Request) -> Identity | None:
-        token = request.header("x-auth-token")
+        token = request.header("x-auth-token") or bearer_of(request)
         if token is None:
             return None
         try:

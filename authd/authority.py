@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from authd.oidc import OpenIdConnect
 from authd.passcodes import Passcodes
 from authd.password import Hasher
 from authd.vault import Vault
@@ -28,6 +29,7 @@ class Authority(NamedTuple):
     revoked: RevocationList
     vault: Vault
     passcodes: Passcodes
+    oidc: OpenIdConnect
 
     def now_us(self) -> int:
         """Microseconds since 1970 UTC."""

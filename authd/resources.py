@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from authd.api.application_credentials import AccessRules, ApplicationCredentials
+from authd.api.assignments import RoleAssignments
 from authd.api.auth import Auth
 from authd.api.credentials import Credentials, Ec2Credentials
 from authd.api.domains import Domains
+from authd.api.federation import FederatedLogin, IdentityProviders, Mappings, ServiceProviders
 from authd.api.grants import Grants
 from authd.api.groups import Groups
 from authd.api.inferences import Inferences
+from authd.api.oauth2 import OAuth2
 from authd.api.projects import Projects
 from authd.api.roles import Roles
 from authd.api.signatures import Signatures
@@ -23,9 +26,15 @@ RESOURCES = (
     Roles,
     Inferences,
     Grants,
+    RoleAssignments,
     Credentials,
     Ec2Credentials,
     ApplicationCredentials,
     AccessRules,
     Signatures,
+    IdentityProviders,
+    Mappings,
+    ServiceProviders,
+    FederatedLogin,
+    OAuth2,
 )

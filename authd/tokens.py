@@ -116,7 +116,7 @@ def _of_project(project: Row) -> dict[str, Any]:
 async def _target(db: Connection, proof: Proof, scope: Scope) -> dict[str, Any]:
     """Scope and roles as attributes of an identity."""
     if scope.kind == "":
-        return await _default_target(db, proof.user)
+        return await _default_target(db, proof)
     if scope.kind == "project":
         project = await _project(db, scope)
         found = await _roles(db, proof, "project", project["id"])
@@ -132,21 +132,29 @@ async def _target(db: Connection, proof: Proof, scope: Scope) -> dict[str, Any]:
     return {}
 
 
-async def _default_target(db: Connection, user: Row) -> dict[str, Any]:
+async def _default_target(db: Connection, proof: Proof) -> dict[str, Any]:
     """The user's default project when they can use it, else nothing."""
+    user = proof.user
     project_id = user["default_project_id"]
     project = await rows.by_id(db, projects.TABLE, project_id) if project_id else None
     if project is None or not project["enabled"]:
         return {}
-    found = await grants.effective(db, user["id"], "project", project["id"])
+    found = await grants.effective(
+        db, user["id"], "project", project["id"], group_ids=_groups(proof)
+    )
     if not found:
         return {}
     return {**_of_project(project), "roles": tuple(role["name"] for role in found)}
 
 
+def _groups(proof: Proof) -> tuple[str, ...]:
+    """Groups that a federation vouches for."""
+    return proof.federation[2] if proof.federation else ()
+
+
 async def _roles(db: Connection, proof: Proof, target: str, target_id: str) -> tuple[str, ...]:
     user = proof.user
-    found = await grants.effective(db, user["id"], target, target_id)
+    found = await grants.effective(db, user["id"], target, target_id, group_ids=_groups(proof))
     if not found:
         raise unauthorized(f"User {user['id']} has no access to the {target} that was asked for.")
     return tuple(role["name"] for role in found)

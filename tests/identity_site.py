@@ -59,7 +59,13 @@ class IdentitySite:
         self.keyring = Keyring(directory / "keys")
         self.keyring.load()
         self.authority: Authority = self.run(
-            open_authority(self.env, self.database, self.keyring, policy_file=self.policy_file)
+            open_authority(
+                self.env,
+                self.database,
+                self.keyring,
+                policy_file=self.policy_file,
+                federation_file=directory / "federation.yaml",
+            )
         )
         plan = Plan(
             admin_name="admin",

@@ -91,6 +91,7 @@ class App:
         if route.rule != PUBLIC:
             _ = call.identity  # 401 comes before anything that a body could provoke
         raw = await self._raw_body(request)
+        call.raw = raw
         if route.body is not None:
             call.body = decode_body(request, raw)
             route.body(call.body, "")

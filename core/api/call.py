@@ -43,6 +43,7 @@ class Call:
         self.base = base  # public address of the API, without a slash at the end
         self.query = Query(request.query)
         self.body: dict[str, Any] = {}
+        self.raw = b""  # the body as it came
         self.allowed = route.rule in {PUBLIC, OWN}
         self._policy = policy
         self._identity = identity

@@ -14,6 +14,9 @@ OPEN = {
     ("GET", "/v3"),
     ("POST", "/v3/auth/tokens"),
     ("POST", "/v3/users/{user_id}/password"),
+    ("GET", "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth"),
+    ("POST", "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth"),
+    ("POST", "/v3/OS-OAUTH2/token"),
 }
 
 
