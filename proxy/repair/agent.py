@@ -17,9 +17,9 @@ from objectd import wire
 from proxy.repair.blobs import BlobRepair
 from proxy.repair.pace import Pace
 from proxy.repair.peers import ask
-from proxy.repair.plan import piece_work, range_work
+from proxy.repair.plan import Table, piece_work, range_work
 from proxy.repair.registers import RegisterRepair
-from proxy.repair.tables import Table, fetch_all
+from proxy.repair.tables import fetch_all
 from proxy.store.cluster import Cluster, Target
 from proxy.store.verbs import ClusterStore
 

@@ -18,10 +18,12 @@ from objectd import wire
 from proxy.repair.nearness import Nearness
 from proxy.repair.pace import Pace
 from proxy.repair.peers import answer, ask
-from proxy.repair.plan import Fill, Give, fragment_of
+from proxy.repair.plan import Fill, Give
 from proxy.store.blobs import Blobs
 from proxy.store.cluster import Cluster, Target
+from proxy.store.layout import WHOLE, layout_with
 from proxy.store.record import Extent
+from ring.policy import Policy
 
 log = logging.getLogger("ringstack.repair")
 
@@ -77,7 +79,7 @@ class BlobRepair:
                 self.put_off += 1
                 continue
             for one in missing:
-                if fill.fragment not in one.holders and min(self._to_make(one)) != fill.fragment:
+                if fill.piece not in one.holders and min(self._to_make(one)) != fill.piece:
                     later.append(one)
                 else:
                     yield one
@@ -86,7 +88,7 @@ class BlobRepair:
         for one in later:
             target = self._targets[one.fill.device]
             try:
-                [held] = await self._have(target, [(one.blob, one.fill.fragment)])
+                [held] = await self._have(target, [(one.blob, one.fill.piece)])
             except Unavailable:
                 self.put_off += 1
                 continue
@@ -114,7 +116,7 @@ class BlobRepair:
         found: dict[bytes, _Missing] = {}
         for source in (self._targets[device] for device in fill.sources):
             async for row in self._walk(source, fill):
-                if (row.blob, fill.fragment) in own:
+                if (row.blob, fill.piece) in own:
                     continue
                 one = found.setdefault(row.blob, _Missing(fill, row.blob, row.total))
                 one.holders.setdefault(row.fragment, []).append(source)
@@ -128,20 +130,22 @@ class BlobRepair:
             body = await ask(target.link, wire.BLOBS, target.device, wire.encode(call))
             page = wire.decode_blobs(body)
             for row in page:
-                yield row
+                if (row.fragment == WHOLE) == (where.piece == WHOLE):
+                    yield row
             if len(page) < BLOBS_PAGE:
                 return
             after = page[-1].blob + bytes((page[-1].fragment,))
 
     async def _restore(self, one: _Missing) -> None:
         home = self._targets[one.fill.device]
-        holders = one.holders.get(one.fill.fragment)
+        holders = one.holders.get(one.fill.piece)
         try:
             if holders:
                 sources = self._near.order(home, holders)
-                piece_bytes = -(-one.total // max(1, self._cluster.policies[one.fill.policy].data))
-                await self._pace.spend(piece_bytes)
-                await self._blobs.copy_piece(one.extent, one.fill.fragment, sources, home)
+                policy = self._cluster.policies[one.fill.policy]
+                parts = layout_with(policy, one.fill.piece).enough
+                await self._pace.spend(-(-one.total // parts))
+                await self._blobs.copy_piece(one.extent, one.fill.piece, sources, home)
                 self.restored += 1
             else:
                 await self._pace.spend(one.total)
@@ -157,15 +161,16 @@ class BlobRepair:
         policy = self._cluster.policies[fill.policy]
         looked_at = set(fill.sources)
         wanted: dict[int, Target] = {}
-        for position, target in enumerate(self._cluster.blob_targets(one.blob, policy)):
-            fragment = fragment_of(policy, position)
-            if (
-                target.device == fill.device
-                or fragment in fill.lacking
-                or (target.device in looked_at and target not in one.holders.get(fragment, ()))
-            ):
-                wanted[fragment] = target
+        for piece, target in self._homes(policy, one.blob, fill.piece):
+            looked = target.device in looked_at and target not in one.holders.get(piece, ())
+            if target.device == fill.device or piece in fill.lacking or looked:
+                wanted[piece] = target
         return wanted
+
+    def _homes(self, policy: Policy, blob: bytes, piece: int) -> list[tuple[int, Target]]:
+        """Pieces of the layout to which a piece belongs, and where each is at home."""
+        pieces = layout_with(policy, piece).pieces
+        return list(zip(pieces, self._cluster.blob_targets(blob, policy), strict=False))
 
     # -- damage --------------------------------------------------------------------------------
 
@@ -178,7 +183,7 @@ class BlobRepair:
             extent = Extent(piece.blob, piece.policy, piece.total, 0, piece.total)
             try:
                 await self._pace.spend(piece.total)
-                if policy.kind == "replicated":
+                if not layout_with(policy, piece.fragment).coded:
                     others = [one for one in self._cluster.targets if one.device != target.device]
                     homes = self._cluster.blob_targets(piece.blob, policy)
                     sources = self._near.order(target, homes)
@@ -200,7 +205,7 @@ class BlobRepair:
             source = self._targets[give.device]
             page: list[bytes] = []
             async for row in self._walk(source, give):
-                if row.fragment == give.fragment:
+                if row.fragment == give.piece:
                     page.append(row.blob)
                 if len(page) >= BLOBS_PAGE:
                     await self._give_up(source, give, page)
@@ -211,15 +216,14 @@ class BlobRepair:
     async def _give_up(self, source: Target, give: Give, blobs: Sequence[bytes]) -> None:
         policy, epoch = self._cluster.policies[give.policy], self._cluster.epoch.number
         safe = set(blobs)
-        for position, target in enumerate(self._cluster.blob_targets(blobs[0], policy)):
-            fragment = fragment_of(policy, position)
-            if fragment != give.fragment:
+        for piece, target in self._homes(policy, blobs[0], give.piece):
+            if piece != give.piece:
                 continue
-            wanted = [(blob, fragment) for blob in blobs]
+            wanted = [(blob, piece) for blob in blobs]
             held = await self._have(target, wanted, epoch=epoch)
             safe -= {blob for blob, there in zip(blobs, held, strict=True) if not there}
         if safe and self._cluster.epoch.number == epoch:
-            call = wire.DropPieces([(blob, give.fragment) for blob in sorted(safe)])
+            call = wire.DropPieces([(blob, give.piece) for blob in sorted(safe)])
             await ask(source.link, wire.DROP_PIECES, source.device, wire.encode(call))
             self.taken_home += len(safe)
 

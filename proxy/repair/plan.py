@@ -12,11 +12,19 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from objectd import wire
-from proxy.repair.tables import Table
+from proxy.store.layout import WHOLE, layout_for
 from ring.epoch import Epoch
 from ring.policy import Policy
 
+Place = tuple[int, int]  # device and number of the piece
 FULL_SHARE = 0.99  # a row with this share of the largest one's pieces counts as a copy
+
+
+class Table(NamedTuple):
+    """One device's tallies: of pieces, and of index ranges by partition."""
+
+    pieces: dict[tuple[int, int, int], wire.PiecesRow]
+    ranges: dict[int, wire.RangesOfRow]
 
 
 class Fill(NamedTuple):
@@ -25,11 +33,9 @@ class Fill(NamedTuple):
     policy: int
     partition: int
     device: int
-    fragment: int
+    piece: int
     sources: tuple[int, ...]  # devices whose pieces have to be looked through
-    lacking: tuple[
-        int, ...
-    ]  # fragment numbers whose primaries agree with this device (lacking the same)
+    lacking: tuple[int, ...]  # numbers whose homes agree with this device, and so lack the same
     spare: int
 
 
@@ -39,17 +45,7 @@ class Give(NamedTuple):
     policy: int
     partition: int
     device: int
-    fragment: int
-
-
-def fragment_of(policy: Policy, position: int) -> int:
-    """Number of the piece that the primary at a position holds: replicas are all number 0."""
-    return position if policy.kind == "erasure" else 0
-
-
-def copies_needed(policy: Policy) -> int:
-    """Pieces without which a blob is lost."""
-    return policy.data if policy.kind == "erasure" else 1
+    piece: int
 
 
 def piece_work(
@@ -58,21 +54,21 @@ def piece_work(
     """What is to be done for the devices `mine`, most urgent first."""
     policies = {policy.id: policy for policy in epoch.policies}
     local = set(mine)
-    held: dict[tuple[int, int], dict[tuple[int, int], wire.PiecesRow]] = defaultdict(dict)
+    held: dict[tuple[int, int, bool], dict[Place, wire.PiecesRow]] = defaultdict(dict)
     for device, table in tables.items():
-        for (policy_id, partition, fragment), row in table.pieces.items():
-            held[policy_id, partition][device, fragment] = row
+        for (policy_id, partition, piece), row in table.pieces.items():
+            held[policy_id, partition, piece == WHOLE][device, piece] = row
     fills: list[Fill] = []
     gives: list[Give] = []
-    for (policy_id, partition), rows in held.items():
+    for (policy_id, partition, whole), rows in held.items():
         policy = policies.get(policy_id)
         if policy is None:
             continue
-        one = _Partition(epoch, policy, partition, rows, tables)
+        one = _Partition(epoch, policy, partition, whole=whole, rows=rows, tables=tables)
         fills += one.fills(local)
         gives += [
-            Give(policy_id, partition, device, fragment)
-            for device, fragment in sorted(one.misplaced)
+            Give(policy_id, partition, device, piece)
+            for device, piece in sorted(one.misplaced)
             if device in local
         ]
     fills.sort(key=lambda fill: (fill.spare, fill.policy, fill.partition, fill.device))
@@ -80,74 +76,69 @@ def piece_work(
 
 
 class _Partition:
-    """One partition of one policy, as the tables show it."""
+    """One partition of one policy, as the tables show it: its coded stripes, or those kept whole."""
 
     def __init__(
         self,
         epoch: Epoch,
         policy: Policy,
         partition: int,
-        rows: Mapping[tuple[int, int], wire.PiecesRow],
+        *,
+        whole: bool,
+        rows: Mapping[Place, wire.PiecesRow],
         tables: Mapping[int, Table],
     ) -> None:
         self._policy = policy
         self._partition = partition
         self._rows = rows
-        primaries = epoch.primaries(partition, policy.width)
-        self._homes = [
-            (device.id, fragment_of(policy, position))
-            for position, device in enumerate(primaries)
-            if device.id in tables
+        self._layout = layout_for(policy, whole=whole)
+        devices = epoch.primaries(partition, policy.width)
+        homes = [
+            (device.id, piece) for device, piece in zip(devices, self._layout.pieces, strict=False)
         ]
-        homes = {
-            (device.id, fragment_of(policy, position)) for position, device in enumerate(primaries)
-        }
+        self._homes = [place for place in homes if place[0] in tables]
         self.misplaced = [place for place in rows if place not in homes]
 
     def fills(self, local: set[int]) -> list[Fill]:
         """What the local devices may lack here."""
         strays = {device for device, _ in self.misplaced}
         found = []
-        for device, fragment in self._homes:
+        for home in self._homes:
+            device, piece = home
             if device not in local:
                 continue
-            own = self._content((device, fragment))
-            differing = {
-                place for place in self._homes if place[0] != device and self._content(place) != own
-            }
-            sources = (strays | {place[0] for place in differing}) - {device}
-            if not sources and device not in strays:
+            own = self._content(home)
+            differing = {place[0] for place in self._homes if self._content(place) != own}
+            sources = strays | differing
+            if not sources:
                 continue
             lacking = tuple(
                 place[1]
                 for place in self._homes
-                if self._policy.kind == "erasure" and self._content(place) == own
+                if self._layout.coded and self._content(place) == own
             )
             found.append(
                 Fill(
                     self._policy.id,
                     self._partition,
                     device,
-                    fragment,
-                    tuple(sorted(sources | ({device} & strays))),
+                    piece,
+                    tuple(sorted(sources)),
                     lacking,
                     self._spare(),
                 )
             )
         return found
 
-    def _content(self, place: tuple[int, int]) -> tuple[int, bytes]:
+    def _content(self, place: Place) -> tuple[int, bytes]:
         row = self._rows.get(place)
         return (0, bytes(16)) if row is None else (row.pieces, row.digest)
 
     def _spare(self) -> int:
         most = max(row.pieces for row in self._rows.values())
         full = {place for place, row in self._rows.items() if row.pieces >= most * FULL_SHARE}
-        if self._policy.kind == "erasure":
-            copies = len({fragment for _, fragment in full})
-        else:
-            copies = len({device for device, _ in full})
-        return copies - copies_needed(self._policy)
+        copies = {piece if self._layout.coded else device for device, piece in full}
+        return len(copies) - self._layout.enough
 
 
 def range_work(epoch: Epoch, tables: Mapping[int, Table], device: int) -> dict[int, list[int]]:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from core.errors import Unavailable
 from objectd import wire
 from proxy.repair.peers import ask
+from proxy.repair.plan import Table
 from proxy.store.cluster import Target
 
 PAGE_ROWS = 5000
-
-PieceKey = tuple[int, int, int]  # policy, partition, fragment
-
-
-class Table(NamedTuple):
-    """One device's tallies."""
-
-    pieces: dict[PieceKey, wire.PiecesRow]
-    ranges: dict[int, wire.RangesOfRow]
 
 
 class _Keyed(Protocol):

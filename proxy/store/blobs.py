@@ -10,26 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from core import checksum
 from core.env import Buffer, Env
-from core.errors import Corrupt, Full, RingstackError, Unavailable
+from core.errors import Full, RingstackError, Unavailable
 from core.frame import Frame
 from objectd import wire
 from proxy.store.cluster import Cluster, Target
+from proxy.store.coded import CodedReader, reluctance
 from proxy.store.erasure import codec_of
-from proxy.store.quorum import BlobWrite, Send, pieces_needed
+from proxy.store.hunt import Hunt
+from proxy.store.layout import Layout, layout_of
+from proxy.store.quorum import BlobWrite, Send
 from proxy.store.record import Extent
 from proxy.store.slowness import Slowness
 from ring.policy import Policy
 
 SLOW_S = 1.0  # a write that takes longer is also sent to a hand-off
 WRITE_TIMEOUT_S = 15.0
-HEDGE_S = 0.15  # a read that takes longer asks another copy too
-READ_TIMEOUT_S = 15.0
 READ_WINDOW_BYTES = 1024 * 1024  # what one read of a replicated blob asks for at a time
 OFFLOAD_BYTES = 256 * 1024
 NO_OWNER = bytes(wire.RANGE_BYTES)
@@ -44,6 +44,7 @@ class Blobs:
         self._cluster = cluster
         self._env: Env = cluster.env
         self._slowness = Slowness()
+        self._coded = CodedReader(cluster, self._slowness)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -53,16 +54,14 @@ class Blobs:
         Raises Full when devices have no room, Unavailable when too few answer.
         """
         blob = self._env.random_bytes(wire.BLOB_ID_BYTES)
-        if policy.kind == "replicated":
-            head = _put_head(policy, blob, owner, 0, stripe, len(stripe))
-            pieces = [(head, stripe)] * policy.replicas
-        else:
+        layout = layout_of(policy, len(stripe))
+        if layout.coded:
             pieces = await self._fragments(policy, blob, owner, stripe)
-        writing = BlobWrite(
-            self._cluster.blob_targets(blob, policy),
-            self._cluster.blob_handoffs(blob, policy),
-            pieces_needed(policy),
-        )
+        else:
+            head = _put_head(policy, blob, owner, layout.pieces[0], stripe, len(stripe))
+            pieces = [(head, stripe)] * len(layout.pieces)
+        primaries, others = self._places(policy, blob, layout)
+        writing = BlobWrite(primaries, others, layout.needed)
         try:
             await _WriteShell(writing, pieces, self._slowness).run()
         except BaseException:
@@ -93,7 +92,7 @@ class Blobs:
         Raises Corrupt and Unavailable as `read`, Full, and Unavailable when the device does not take it.
         """
         head = wire.encode(wire.GetBlob(extent.blob, piece, 0, 1 << 40))
-        frame = await _Hunt(iter(sources), head, self._slowness).run()
+        frame = await Hunt(iter(sources), head, self._slowness).run()
         answer = wire.decode_blob_bytes(frame.head)
         put = wire.PutBlob(
             extent.blob, piece, answer.owner, answer.total, answer.sums, extent.policy
@@ -106,7 +105,7 @@ class Blobs:
         Returns how many were taken. Raises Corrupt and Unavailable as `read`, and when none was taken.
         """
         policy = self._cluster.policies[extent.policy]
-        found = await self._gather(policy, extent, last=missing)
+        found = await self._coded.gather(policy, extent, last=missing)
         codec, numbers, total = codec_of(policy), sorted(missing), extent.blob_size
         fragments = await self._env.offload(lambda: codec.restore(found, total, numbers))
         giving = [
@@ -177,100 +176,41 @@ class Blobs:
         Raises Corrupt when no copy verifies, Unavailable when too few copies answer.
         """
         policy = self._cluster.policies[extent.policy]
-        if policy.kind == "replicated":
-            return await self._read_replica(policy, extent.blob, extent.start + start, length)
-        stripe = await self._read_fragments(policy, extent)
-        return memoryview(stripe)[extent.start + start : extent.start + start + length]
+        layout = layout_of(policy, extent.blob_size)
+        if layout.coded:
+            return await self._coded.read(policy, extent, extent.start + start, length)
+        return await self._read_copy(policy, extent.blob, layout, extent.start + start, length)
 
-    async def _read_replica(
-        self, policy: Policy, blob: bytes, start: int, length: int
+    async def _read_copy(
+        self, policy: Policy, blob: bytes, layout: Layout, start: int, length: int
     ) -> bytes | memoryview:
-        head = wire.encode(wire.GetBlob(blob, 0, start, length))
-        frame = await _Hunt(self._candidates(policy, blob), head, self._slowness).run()
+        head = wire.encode(wire.GetBlob(blob, layout.pieces[0], start, length))
+        frame = await Hunt(self._candidates(policy, blob, layout), head, self._slowness).run()
         answer = wire.decode_blob_bytes(frame.head)
         skip = start - answer.start
         return memoryview(frame.body)[skip : skip + length]
 
-    def _candidates(self, policy: Policy, blob: bytes) -> Iterator[Target]:
+    def _candidates(self, policy: Policy, blob: bytes, layout: Layout) -> Iterator[Target]:
         """Copies to ask, connected primaries first, in an order that spreads load by blob id."""
-        primaries = self._cluster.blob_targets(blob, policy)
+        primaries, others = self._places(policy, blob, layout)
         turn = blob[0] % len(primaries)
         order = primaries[turn:] + primaries[:turn]
-        yield from sorted(order, key=self._reluctance)
-        yield from self._cluster.blob_handoffs(blob, policy)
+        yield from sorted(order, key=partial(reluctance, self._slowness))
+        yield from others
 
-    def _reluctance(self, target: Target) -> tuple[bool, bool]:
-        """Sorts whom to ask: connected first, and of those the ones that answer in time."""
-        now_s = asyncio.get_running_loop().time()
-        return not target.bulk.up, self._slowness.slow(target.device, now_s)
+    def _places(
+        self, policy: Policy, blob: bytes, layout: Layout
+    ) -> tuple[tuple[Target, ...], Iterator[Target]]:
+        """The homes of a blob's pieces, and where to go when one of them cannot take or give one."""
+        devices = self._cluster.blob_targets(blob, policy)
+        homes, rest = devices[: len(layout.pieces)], devices[len(layout.pieces) :]
+        return homes, itertools.chain(rest, self._cluster.blob_handoffs(blob, policy))
 
     def window_bytes(self, extent: Extent) -> int:
-        """How much of an extent one read should ask for: a coded stripe is always decoded whole."""
-        if self._cluster.policies[extent.policy].kind == "replicated":
-            return READ_WINDOW_BYTES
-        return extent.length
-
-    async def _read_fragments(self, policy: Policy, extent: Extent) -> bytes:
-        """The whole stripe."""
-        found = await self._gather(policy, extent)
-        codec = codec_of(policy)
-        return await self._env.offload(lambda: codec.decode(found, extent.blob_size))
-
-    async def _gather(
-        self, policy: Policy, extent: Extent, *, last: Container[int] = ()
-    ) -> dict[int, bytes]:
-        """Any k fragments of a stripe, data fragments first, others when those are slow.
-
-        Those in `last` are known to be missing.
-        """
-        primaries = self._cluster.blob_targets(extent.blob, policy)
-        numbers = sorted(
-            range(policy.width), key=lambda n: (n in last, *self._reluctance(primaries[n]), n)
-        )
-        unasked = iter(numbers)
-        asking: dict[asyncio.Task[bytes], int] = {}
-        found: dict[int, bytes] = {}
-        failure: BaseException | None = None
-
-        def ask(count: int) -> None:
-            for number in itertools.islice(unasked, count):
-                work = self._fragment(primaries, extent.blob, number, policy)
-                asking[asyncio.get_running_loop().create_task(work)] = number
-
-        ask(policy.data)
-        try:
-            while len(found) < policy.data:
-                if not asking:
-                    assert failure is not None, "too few fragments were asked for"
-                    raise failure
-                await asyncio.wait(asking, timeout=HEDGE_S, return_when=asyncio.FIRST_COMPLETED)
-                ended = [task for task in asking if task.done()]
-                for task in ended:
-                    number, error = asking.pop(task), task.exception()
-                    if error is None:
-                        found[number] = task.result()
-                    elif isinstance(error, (Corrupt, Unavailable)):
-                        failure = error
-                    else:
-                        raise error
-                # one more for each that failed, and one when nothing came in time
-                ask(max(0, policy.data - len(found) - len(asking)) if ended else 1)
-        finally:
-            for task in asking:
-                task.cancel()
-        return found
-
-    async def _fragment(
-        self, primaries: tuple[Target, ...], blob: bytes, number: int, policy: Policy
-    ) -> bytes:
-        head = wire.encode(wire.GetBlob(blob, number, 0, 1 << 40))
-
-        def candidates() -> Iterator[Target]:
-            yield primaries[number]
-            yield from self._cluster.blob_handoffs(blob, policy)
-
-        frame = await _Hunt(candidates(), head, self._slowness).run()
-        return bytes(frame.body)
+        """How much of an extent one read should ask for: a coded stripe is read at once."""
+        policy = self._cluster.policies[extent.policy]
+        coded = layout_of(policy, extent.blob_size).coded
+        return extent.length if coded else READ_WINDOW_BYTES
 
 
 class _WriteShell:
@@ -380,88 +320,6 @@ def _no_quorum(*, full: bool) -> Exception:
     if full:
         return Full("InsufficientStorage", "the devices have no room left for this data")
     return Unavailable("NoQuorum", "too few storage devices answer to keep this data safe")
-
-
-class _Hunt:
-    """Asks copies one after another, and beside each other when slow, until one verifies."""
-
-    def __init__(self, candidates: Iterator[Target], head: bytes, slowness: Slowness) -> None:
-        self._candidates = candidates
-        self._head = head
-        self._slowness = slowness
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[Frame] = self._loop.create_future()
-        self._open = 0
-        self._corrupt = False
-        self._calls: list[tuple[Target, int]] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def run(self) -> Frame:
-        """The first answer that verifies."""
-        limit = self._loop.call_later(READ_TIMEOUT_S, self._expire)
-        self._ask_next()
-        try:
-            return await self._future
-        finally:
-            limit.cancel()
-            if self._timer is not None:
-                self._timer.cancel()
-            for target, number in self._calls:
-                target.bulk.forget(number)
-
-    def _ask_next(self) -> None:
-        if self._future.done():
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        target = next(self._candidates, None)
-        if target is None:
-            if not self._open:
-                self._fail()
-            return
-        self._open += 1
-        self._timer = self._loop.call_later(HEDGE_S, self._late, target)
-
-        def reply(frame: Frame) -> None:
-            self._answered(target, frame)
-
-        number = target.bulk.call(wire.GET_BLOB, target.device, self._head, b"", reply)
-        self._calls.append((target, number))
-
-    def _late(self, target: Target) -> None:
-        """Nothing came in time: ask the next beside it."""
-        self._slowness.kept_waiting(target.device, self._loop.time())
-        self._ask_next()
-
-    def _answered(self, target: Target, frame: Frame) -> None:
-        self._open -= 1
-        self._slowness.answered(target.device)
-        if self._future.done():
-            return
-        if frame.status == wire.OK and self._verifies(frame):
-            self._future.set_result(frame)
-            return
-        self._corrupt = self._corrupt or frame.status in {wire.OK, wire.CORRUPT}
-        self._ask_next()
-
-    @staticmethod
-    def _verifies(frame: Frame) -> bool:
-        try:
-            answer = wire.decode_blob_bytes(frame.head)
-        except msgspec.MsgspecError:
-            return False
-        return checksum.sums_match(frame.body, answer.sums)
-
-    def _expire(self) -> None:
-        if not self._future.done():
-            self._fail()
-
-    def _fail(self) -> None:
-        if self._corrupt:
-            error: Exception = Corrupt("NoGoodCopy", "no copy of this data verifies")
-        else:
-            error = Unavailable("NoCopy", "no copy of this data can be reached")
-        self._future.set_exception(error)
 
 
 def _ignore(frame: Frame) -> None:

@@ -15,6 +15,7 @@ from ring.policy import Policy
 
 ISA_L = "isa_l_rs_cauchy"
 ZFEC = "zfec"
+HEADER_BYTES = 80  # of a fragment of liberasurecode
 CODECS = (ISA_L, ZFEC)
 
 
@@ -27,6 +28,10 @@ class Codec(Protocol):
 
     def decode(self, fragments: Mapping[int, bytes], size: int) -> bytes:
         """The stripe of `size` bytes from any k fragments by number."""
+        ...
+
+    def share(self, size: int) -> tuple[int, int]:
+        """Where the stripe's own bytes begin in each data fragment, and how many each carries."""
         ...
 
     def restore(
@@ -56,6 +61,11 @@ class IsalCodec:
         stripe: bytes = self._driver.decode(chosen)
         return stripe[:size]
 
+    def share(self, size: int) -> tuple[int, int]:
+        """Behind liberasurecode's header."""
+        whole: int = self._driver.get_segment_info(size, size)["fragment_size"]
+        return HEADER_BYTES, whole - HEADER_BYTES
+
     def restore(
         self, fragments: Mapping[int, bytes], size: int, missing: Sequence[int]
     ) -> dict[int, bytes]:
@@ -79,7 +89,7 @@ class ZfecCodec:
 
     def encode(self, stripe: bytes) -> list[bytes]:
         """Equal shares, data first."""
-        share = -(-len(stripe) // self._data) or 1
+        _, share = self.share(len(stripe))
         padded = bytes(stripe).ljust(share * self._data, b"\0")
         shares = [padded[start : start + share] for start in range(0, len(padded), share)]
         fragments: list[bytes] = self._encoder.encode(shares)
@@ -90,6 +100,10 @@ class ZfecCodec:
         numbers = sorted(fragments)[: self._data]
         shares = self._decoder.decode([bytes(fragments[n]) for n in numbers], numbers)
         return b"".join(shares)[:size]
+
+    def share(self, size: int) -> tuple[int, int]:
+        """From the first byte."""
+        return 0, -(-size // self._data) or 1
 
     def restore(
         self, fragments: Mapping[int, bytes], size: int, missing: Sequence[int]

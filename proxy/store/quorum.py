@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from ring.policy import Policy
-
 D = TypeVar("D")
 
 
@@ -19,13 +17,6 @@ class Send(NamedTuple, Generic[D]):
 
     piece: int
     device: D
-
-
-def pieces_needed(policy: Policy) -> int:
-    """Durable pieces before a write may be acknowledged: a majority, or k+1 fragments (k when m = 1)."""
-    if policy.kind == "replicated":
-        return policy.replicas // 2 + 1
-    return policy.data + (1 if policy.parity > 1 else 0)
 
 
 class BlobWrite(Generic[D]):

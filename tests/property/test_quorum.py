@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.store.quorum import BlobWrite, Send, pieces_needed
+from proxy.store.layout import layout_for
+from proxy.store.quorum import BlobWrite, Send
 from ring.policy import Policy
 
 
@@ -64,11 +65,11 @@ def test_a_write_is_judged_right_in_every_order_of_events(
 def test_replicas_need_a_strict_majority(replicas: int) -> None:
     """G1: any two such sets of replicas meet."""
     policy = Policy(0, "p", "replicated", replicas=replicas)
-    assert replicas / 2 < pieces_needed(policy) <= replicas
+    assert replicas / 2 < layout_for(policy, whole=False).needed <= replicas
 
 
 @given(st.integers(1, 20), st.integers(1, 12))
 def test_fragments_survive_one_loss_right_after_the_answer(k: int, m: int) -> None:
     """G1: k+1 fragments, or k when there is only one parity fragment."""
     policy = Policy(0, "p", "erasure", data=k, parity=m, codec="zfec")
-    assert pieces_needed(policy) == k + (m > 1)
+    assert layout_for(policy, whole=False).needed == k + (m > 1)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from objectd import wire
-from proxy.repair.plan import Give, piece_work, range_work
-from proxy.repair.tables import Table
+from proxy.repair.plan import Give, Table, piece_work, range_work
 from tests.local_cluster import ring_of
 
 EPOCH = ring_of([f"unix:/s{number}" for number in range(6)])

@@ -15,6 +15,7 @@ from objectd import wire
 from proxy.repair.agent import Done, heal, one_pass
 from proxy.repair.pace import Pace
 from proxy.store.cluster import Target
+from proxy.store.layout import layout_of
 from proxy.store.record import BodyDigest, Draft, ObjectName
 from tests.local_cluster import LocalCluster
 
@@ -217,7 +218,8 @@ def test_what_a_reader_finds_bad_is_replaced_at_once(tmp_path: Path, container: 
         await asyncio.sleep(0.1)
         [extent] = found.record.manifest
         policy = cluster.cluster.policies[extent.policy]
-        first = next(cluster.store.blobs._candidates(policy, extent.blob)).device
+        layout = layout_of(policy, extent.blob_size)
+        first = next(cluster.store.blobs._candidates(policy, extent.blob, layout)).device
         if policy.kind == "erasure":
             first = cluster.cluster.blob_targets(extent.blob, policy)[0].device
         for path in (cluster.root / f"d{first}" / "log").iterdir():

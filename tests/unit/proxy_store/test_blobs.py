@@ -11,7 +11,7 @@ import pytest
 from core.errors import Corrupt, Full, Unavailable
 from core.limits import MIB, STRIPE_BYTES
 from objectd.device import FULL_RESERVE_BYTES
-from proxy.store.blobs import HEDGE_S
+from proxy.store.hunt import HEDGE_S
 from proxy.store.record import Draft, ObjectName
 from tests.local_cluster import LocalCluster
 from tests.unit.proxy_store.cloud import Cloud, on_cloud, pieces, where

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import Refused
 from objectd import rows
+from proxy.store.layout import layout_of
 from proxy.store.record import ListQuery
 from tests.unit.proxy_store.cloud import A, C, Cloud, on_cloud
 
@@ -63,7 +64,8 @@ def test_a_rotten_piece_is_replaced_by_repair(container: str) -> None:
         found = await cloud.put("o", body, container)
         [extent] = found.record.manifest
         policy = cloud.cluster.epoch.policies[extent.policy]
-        asked_first = next(cloud.store.blobs._candidates(policy, extent.blob)).device
+        layout = layout_of(policy, extent.blob_size)
+        asked_first = next(cloud.store.blobs._candidates(policy, extent.blob, layout)).device
         if container == "coded":
             asked_first = cloud.store._cluster.blob_targets(extent.blob, policy)[0].device
         for data in cloud.cluster.nodes[asked_first].platter.files.values():
