@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from authd import revocations, rows
 from authd.rows import Row
-from authd.tables import assignment, project, role, user
+from authd.tables import assignment, credential, group, project, role, trust, user
 from core.api.fault import conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import DOMAIN
@@ -57,15 +57,22 @@ async def delete(db: Connection, row: Row, now_us: int) -> None:
         raise forbidden("Cannot delete a domain that is enabled, please disable it first.")
     domain_id = row["id"]
     grants = assignment.assignment
-    projects = sa.select(TABLE.c.id).where(TABLE.c.domain_id == domain_id)
+    projects = sa.select(TABLE.c.id).where(
+        (TABLE.c.domain_id == domain_id) | (TABLE.c.id == domain_id)
+    )
     users = sa.select(user.user.c.id).where(user.user.c.domain_id == domain_id)
+    groups = sa.select(group.group.c.id).where(group.group.c.domain_id == domain_id)
+    credentials, trusts = credential.credential, trust.trust
     await rows.delete(
         db,
         grants,
         grants.c.target_id.in_(projects)
         | grants.c.actor_id.in_(users)
-        | (grants.c.target_id == domain_id),
+        | grants.c.actor_id.in_(groups),
     )
+    await rows.delete(db, credentials, credentials.c.project_id.in_(projects))
+    await rows.delete(db, trusts, trusts.c.project_id.in_(projects))
+    await rows.delete(db, group.group, group.group.c.domain_id == domain_id)
     await rows.delete(db, user.user, user.user.c.domain_id == domain_id)
     await rows.delete(db, role.role, role.role.c.domain_id == domain_id)
     await rows.delete(db, TABLE, TABLE.c.domain_id == domain_id)

@@ -7,14 +7,18 @@ from authd.api.assignments import RoleAssignments
 from authd.api.auth import Auth
 from authd.api.credentials import Credentials, Ec2Credentials
 from authd.api.domains import Domains
+from authd.api.endpoints import Endpoints
 from authd.api.federation import FederatedLogin, IdentityProviders, Mappings, ServiceProviders
 from authd.api.grants import Grants
 from authd.api.groups import Groups
 from authd.api.inferences import Inferences
 from authd.api.oauth2 import OAuth2
 from authd.api.projects import Projects
+from authd.api.regions import Regions
 from authd.api.roles import Roles
+from authd.api.services import Services
 from authd.api.signatures import Signatures
+from authd.api.trusts import Trusts
 from authd.api.users import Users
 
 RESOURCES = (
@@ -37,4 +41,8 @@ RESOURCES = (
     ServiceProviders,
     FederatedLogin,
     OAuth2,
+    Trusts,
+    Regions,
+    Services,
+    Endpoints,
 )

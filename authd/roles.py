@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import revocations, rows
+from authd import revocations, rows, trusts
 from authd.rows import Row
 from authd.tables import role
 from core.api.fault import conflict, forbidden, not_found
@@ -55,7 +55,8 @@ async def update(db: Connection, old: Row, changes: Row, now_us: int) -> None:
 
 
 async def delete(db: Connection, row: Row, now_us: int) -> None:
-    """Remove a role; its grants go with it, and tokens that carry it are revoked."""
+    """Remove a role; its grants and the trusts that lend it go with it, tokens that carry it are revoked."""
+    await trusts.delete_of_role(db, row["id"], now_us)
     await rows.delete(db, TABLE, TABLE.c.id == row["id"])
     await revocations.add(db, ROLE, row["name"], now_us)
 

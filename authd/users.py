@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import revocations, rows
+from authd import revocations, rows, trusts
 from authd.rows import Row
 from authd.tables import assignment, user
 from core.api.fault import conflict, not_found
@@ -56,6 +56,7 @@ async def delete(db: Connection, row: Row, now_us: int) -> None:
     """Remove a user, what was granted to them, and every token of theirs."""
     grants = assignment.assignment
     await rows.delete(db, grants, grants.c.actor == "user", grants.c.actor_id == row["id"])
+    await trusts.delete_of_user(db, row["id"], now_us)
     await rows.delete(db, TABLE, TABLE.c.id == row["id"])
     await revocations.add(db, USER, row["id"], now_us)
 
