@@ -38,11 +38,11 @@ def ring_of(addresses: list[str], policies: tuple[Policy, ...] = POLICIES) -> Ep
 class LocalCluster:
     """Four devices, one server each; `kill` and `start` by number."""
 
-    def __init__(self, root: Path, count: int = 4) -> None:
+    def __init__(self, root: Path, count: int = 4, policies: tuple[Policy, ...] = POLICIES) -> None:
         self.root = root
         self.env = RealEnv()
         self.addresses = [f"unix:{root}/o{number}.sock" for number in range(count)]
-        self.epoch = ring_of(self.addresses)
+        self.epoch = ring_of(self.addresses, policies)
         self.servers: dict[int, ObjectServer] = {}
         self.cluster = Cluster(self.env, self.epoch, KEY)
         self.store = ClusterStore(self.cluster)
