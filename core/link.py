@@ -495,6 +495,7 @@ class Link:
         self.trust = trust
         self.epoch = 0
         self.background = False  # no client waits for what is called here
+        self.peer_epoch = 0  # of its last answer
         self.on_other_epoch: Callable[[Link, int], None] | None = None
         self._connection: LinkConnection | None = None
         self._pending: dict[int, Reply] = {}
@@ -624,6 +625,7 @@ class Link:
 
     def complete(self, frame: Frame) -> None:
         """Deliver a reply."""
+        self.peer_epoch = frame.epoch
         if frame.epoch != self.epoch and self.on_other_epoch is not None:
             self.on_other_epoch(self, frame.epoch)
         reply = self._pending.pop(frame.call, None)

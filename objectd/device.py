@@ -60,6 +60,8 @@ class DeviceIdentity(msgspec.Struct, frozen=True):
 class Device:
     """The storage of one device. All methods run in the event loop and never wait for the disk."""
 
+    register_digest = staticmethod(rows.register_digest)
+
     def __init__(self, env: Env, disk: Disk, index: Index, identity: DeviceIdentity) -> None:
         self.env = env
         self.disk = disk
@@ -234,7 +236,7 @@ class Device:
         digest = int.from_bytes(stats.digest, "big")
         for row, sign in ((old, -1), (new, 1)):
             if row is not None:
-                one = rows.register_digest(name, row.ballot, damaged=row.damaged)
+                one = self.register_digest(name, row.ballot, damaged=row.damaged)
                 digest ^= int.from_bytes(one, "big")
                 if row.flags & wire.LIVE:
                     count += sign

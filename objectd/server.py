@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from core.env import Env
-from core.errors import Conflict, Corrupt
+from core.errors import Corrupt
 from core.frame import Frame
 from core.link import FrameServer, ServerConnection
 from core.stamp import ZERO, clock_of, config_of, make_ballot, stage_of
@@ -28,9 +28,8 @@ from objectd.device import Device
 from objectd.listing import Pager
 from objectd.pagecache import PageCache
 from objectd.placement import Placement
+from objectd.ringcalls import RingCalls
 from objectd.rows import RegisterRow
-from ring.epoch import Epoch
-from ring.file import decode_epoch, encode_epoch
 
 log = logging.getLogger("ringstack.objectd")
 
@@ -53,17 +52,15 @@ class ObjectServer:
     ) -> None:
         self.env = env
         self.devices = devices
-        self.placement = placement
         self.frames = FrameServer(env, key, self.handle, trust=trust)
-        self.frames.epoch = placement.epoch.number
         self.calls: dict[int, int] = {}
         self.client_calls = 0
         self._writing: dict[tuple[int, bytes], list[Callable[[], None]]] = {}
         self._fencing: dict[tuple[int, bytes], int] = {}
-        self._settling: set[tuple[int, bytes]] = set()
         self._pages = PageCache()
         self._ceiling_waiters: dict[int, list[Callable[[], None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.ring = RingCalls(self.frames, devices, placement, self._writing.keys, self._spawn)
         self._operations: dict[int, Operation] = {
             wire.PREPARE: self._prepare,
             wire.ACCEPT: self._accept,
@@ -77,12 +74,12 @@ class ObjectServer:
             wire.HOLDS: self._holds,
             wire.RECLAIM: self._reclaim,
             **inventory.OPERATIONS,
+            **self.ring.operations,
             **BlobCalls(self._spawn, lambda: self.frames.epoch).operations,
         }
         self._whole: dict[int, Callable[[ServerConnection, Frame], None]] = {
             wire.STATUS: self._status_all,
-            wire.RING: self._ring,
-            wire.TELL_RING: self._tell_ring,
+            **self.ring.whole,
         }
 
     def handle(self, connection: ServerConnection, call: Frame) -> None:
@@ -107,54 +104,6 @@ class ObjectServer:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             log.warning("a malformed call was refused: %s", error)
             connection.reply(call, wire.BAD)
-
-    # -- the ring ------------------------------------------------------------------------------
-
-    def install(self, epoch: Epoch) -> None:
-        """Keep and obey a newer ring. Raises OSError, or Conflict when it is not the one we know.
-
-        Accepts for an older replica set that are being written may still become durable; until they have,
-        no call for the newer set is answered, so that whoever reads at the new epoch reads them too.
-        """
-        if not self.placement.install(epoch):
-            return
-        self._settling |= self._writing.keys()
-        self._settle()
-
-    def _settle(self, slot: tuple[int, bytes] | None = None) -> None:
-        if slot is not None:
-            self._settling.discard(slot)
-        if not self._settling:
-            self.frames.epoch = self.placement.epoch.number
-
-    def _ring(self, connection: ServerConnection, call: Frame) -> None:
-        epoch = self.placement.epoch
-        newer = epoch.number > wire.decode_ring_call(call.head).newer_than
-        connection.reply(call, wire.OK, b"", encode_epoch(epoch) if newer else b"")
-
-    def _tell_ring(self, connection: ServerConnection, call: Frame) -> None:
-        try:
-            self.install(decode_epoch(bytes(call.body), "a ring that was told"))
-        except (Corrupt, Conflict) as error:
-            log.error("a ring was refused: %s", error.message)
-            connection.reply(call, wire.BAD)
-        except OSError as error:
-            log.error("a ring could not be kept: %s", error)
-            connection.reply(call, wire.FAILED)
-        else:
-            connection.reply(call, wire.OK)
-
-    def _misplaced(
-        self, connection: ServerConnection, call: Frame, range_id: bytes, config: int
-    ) -> bool:
-        """Refuse a call that was made for another replica set of its range."""
-        status = self.placement.refusal(range_id, config)
-        if status is None and wire.ANY_CONFIG > config > self.frames.epoch:
-            status = wire.NEW_RING  # in a moment: writes for the old set are still settling
-        if status is None:
-            return False
-        connection.reply(call, status)
-        return True
 
     # -- registers -----------------------------------------------------------------------------
 
@@ -183,7 +132,7 @@ class ObjectServer:
         if self._later(device, key, lambda: self._prepare(device, connection, call)):
             return
         ballot = message.ballot
-        if self._misplaced(connection, call, message.range_id, config_of(ballot)):
+        if self.ring.misplaced(connection, call, message.range_id, config_of(ballot)):
             return
         if self._stale(device, connection, call, message.range_id, stage_of(ballot)):
             return
@@ -271,7 +220,7 @@ class ObjectServer:
         if self._later(device, key, lambda: self._accept(device, connection, call)):
             return
         if not message.chosen and (
-            self._misplaced(connection, call, message.range_id, config_of(message.ballot))
+            self.ring.misplaced(connection, call, message.range_id, config_of(message.ballot))
             or self._stale(device, connection, call, message.range_id, stage_of(message.ballot))
         ):
             return
@@ -308,7 +257,7 @@ class ObjectServer:
 
         def done(error: OSError | None) -> None:
             waiting = self._writing.pop(slot)
-            self._settle(slot)
+            self.ring.written(slot)
             if error is None:
                 device.acceptor.stored(key, message.ballot)
             connection.reply(call, status_of(error))
@@ -322,7 +271,7 @@ class ObjectServer:
         key = rows.register_key(message.range_id, message.name)
         if self._later(device, key, lambda: self._read(device, connection, call)):
             return
-        if self._misplaced(connection, call, message.range_id, message.config):
+        if self.ring.misplaced(connection, call, message.range_id, message.config):
             return
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
@@ -397,7 +346,7 @@ class ObjectServer:
 
     def _fence(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_fence(call.head)
-        if self._misplaced(connection, call, message.range_id, message.config):
+        if self.ring.misplaced(connection, call, message.range_id, message.config):
             return
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
@@ -430,7 +379,7 @@ class ObjectServer:
 
     def _floor(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_floor(call.head)
-        if self._misplaced(connection, call, message.range_id, message.config):
+        if self.ring.misplaced(connection, call, message.range_id, message.config):
             return
         if device.stats(message.range_id).floor >= message.floor:
             connection.reply(call, wire.OK)
@@ -443,19 +392,19 @@ class ObjectServer:
 
     def _tombstones(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_tombstones_call(call.head)
-        if not self._misplaced(connection, call, message.range_id, message.config):
+        if not self.ring.misplaced(connection, call, message.range_id, message.config):
             page = device.reclaim.tombstones(message)
             connection.reply(call, wire.OK, b"", wire.encode(page))
 
     def _holds(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_rows(call.head)
-        if not self._misplaced(connection, call, message.range_id, message.config):
+        if not self.ring.misplaced(connection, call, message.range_id, message.config):
             answer = device.reclaim.holds(message.range_id, message.rows)
             connection.reply(call, wire.OK, b"", wire.encode(answer))
 
     def _reclaim(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_rows(call.head)
-        if self._misplaced(connection, call, message.range_id, message.config):
+        if self.ring.misplaced(connection, call, message.range_id, message.config):
             return
         names = device.reclaim.reclaimable(message.range_id, message.rows)
         answer = wire.encode(len(names))
@@ -472,7 +421,7 @@ class ObjectServer:
 
     def _list(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_list(call.head)
-        if self._misplaced(connection, call, message.range_id, message.config):
+        if self.ring.misplaced(connection, call, message.range_id, message.config):
             return
         if self._stale(device, connection, call, message.range_id, message.stage):
             return
@@ -527,7 +476,7 @@ class ObjectServer:
             connection.reply(call, wire.BAD)
             return
         for range_id, config in zip(message.range_ids, message.configs, strict=True):
-            if self._misplaced(connection, call, range_id, config):
+            if self.ring.misplaced(connection, call, range_id, config):
                 return
             row = device.stats(range_id)
             answer.append(

@@ -40,6 +40,7 @@ SCRUB = 19
 STATUS = 20
 RING = 21
 TELL_RING = 22
+FORGET_RANGES = 23
 FLOOR = 30
 TOMBSTONES = 31
 HOLDS = 32
@@ -447,6 +448,13 @@ class Damages(msgspec.Struct, array_like=True, frozen=True):
     registers: list[LostRegister]
 
 
+class ForgetRanges(msgspec.Struct, array_like=True, frozen=True):
+    """Forget the ranges of a partition, if they are not the device's by the ring of `epoch` or a later one."""
+
+    partition: Word
+    epoch: Word
+
+
 class RingCall(msgspec.Struct, array_like=True, frozen=True):
     """Give me your ring if its number is above this one."""
 
@@ -525,6 +533,7 @@ decode_drop_pieces = msgspec.msgpack.Decoder(DropPieces).decode
 decode_scrub_call = msgspec.msgpack.Decoder(ScrubCall).decode
 decode_damages_call = msgspec.msgpack.Decoder(DamagesCall).decode
 decode_damages = msgspec.msgpack.Decoder(Damages).decode
+decode_forget_ranges = msgspec.msgpack.Decoder(ForgetRanges).decode
 decode_ring_call = msgspec.msgpack.Decoder(RingCall).decode
 decode_status = msgspec.msgpack.Decoder(list[DeviceStatus]).decode
 

@@ -94,6 +94,12 @@ def build_all(draft: Draft, previous: Epoch | None) -> list[Change]:
     return changes
 
 
+def next_epoch(draft: Draft, previous: Epoch) -> Epoch | None:
+    """The epoch to publish next on the way from a stable epoch to the draft; None when it is reached."""
+    changes = build_all(draft, previous)
+    return None if not changes else changes[0].joint or changes[0].epoch
+
+
 def _is_described_by(draft: Draft, epoch: Epoch) -> bool:
     return (draft.settings, draft.policies, draft.devices) == (
         epoch.settings,

@@ -6,17 +6,21 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from core.stamp import ZERO
+from objectd import rows
 from objectd.acceptor import Acceptor
 from objectd.device import Device, DeviceIdentity
 from objectd.memindex import MemoryIndex
 from objectd.placement import Placement
 from objectd.server import ObjectServer
+from proxy.rebalance.conductor import Conductor, Progress, conduct
 from proxy.repair.agent import Done, one_pass
 from proxy.repair.pace import Pace
 from proxy.store.cluster import Cluster
+from proxy.store.registers import Registers
 from proxy.store.verbs import ClusterStore
 from proxy.sweep.tombstones import Reclaimed, Tombstones
-from ring.build import build
+from ring.build import build, next_epoch
 from ring.device import Device as RingDevice
 from ring.draft import Draft
 from ring.epoch import Epoch
@@ -36,19 +40,23 @@ COMMIT_S = 0.3
 REPAIR_S = 1.0
 SWEEP_S = 0.7
 SWEEP_OLDER_US = 300_000
+CONDUCT_S = 0.7
 POLICIES = (
     Policy(0, "replicated-3", "replicated", replicas=3, is_default=True),
     Policy(1, "erasure-2-1", "erasure", data=2, parity=1, codec="zfec"),
 )
 
 
-def make_epoch(count: int) -> Epoch:
+def ring_device(number: int) -> RingDevice:
+    """The device of a node."""
+    name = f"o{number}"
+    return RingDevice(number, name, 1, 1, name, f"tcp:{name}:{PORT}", f"/{name}", 1.0)
+
+
+def make_draft(count: int) -> Draft:
     """A ring of `count` devices, one to a node."""
-    devices = tuple(
-        RingDevice(n, f"o{n}", 1, 1, f"o{n}", f"tcp:o{n}:{PORT}", f"/o{n}", 1.0)
-        for n in range(count)
-    )
-    return build(Draft(Settings(PART_POWER, SEED), POLICIES, devices), None).epoch
+    devices = tuple(ring_device(number) for number in range(count))
+    return Draft(Settings(PART_POWER, SEED), POLICIES, devices)
 
 
 class BrokenAcceptor(Acceptor):
@@ -58,6 +66,16 @@ class BrokenAcceptor(Acceptor):
         """Look only at what is held."""
         del key
         return held if ballot < held else None
+
+
+class IgnorantDevice(Device):
+    """A mutant: the digest of a range depends on its names only."""
+
+    @staticmethod
+    def register_digest(name: bytes, ballot: bytes, *, damaged: bool = False) -> bytes:
+        """Leave the ballot out."""
+        del ballot
+        return rows.register_digest(name, ZERO, damaged=damaged)
 
 
 class ObjectNode:
@@ -87,7 +105,9 @@ class ObjectNode:
     def _start(self) -> None:
         self.disk = SimDisk(self.platter)
         identity = DeviceIdentity(self.number, self.name, "sim", PART_POWER, SEED)
-        device = Device(self.env, self.disk, self.index, identity)
+        ignorant = "digest-ignores-versions" in self._cluster.broken
+        kind = IgnorantDevice if ignorant else Device
+        device = kind(self.env, self.disk, self.index, identity)
         if "accept-below-promise" in self._cluster.broken:
             broken = BrokenAcceptor(device.acceptor.floor_us)
             device.acceptor = broken
@@ -150,6 +170,12 @@ class ProxyNode:
             asyncio.ensure_future(self._repair_often())  # noqa: RUF006
             asyncio.ensure_future(self._sweep_often())  # noqa: RUF006
 
+    @property
+    def epoch(self) -> Epoch:
+        """The ring that this proxy uses."""
+        assert self._links is not None
+        return self._links.epoch
+
     async def _repair_often(self) -> None:
         while True:
             await asyncio.sleep(REPAIR_S)
@@ -181,16 +207,76 @@ class ProxyNode:
         self.store = None
 
 
+class KeeperNode:
+    """The node that keeps the ring and leads its changes; epochs and goal outlive its processes."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self._cluster = cluster
+        self.name = "k0"
+        self.goal: Draft | None = None
+        self.epoch = cluster.epoch
+        self.paused = False
+        self.progress: Progress | None = None
+        self._skew_us = cluster.draw_skew_us()
+        self.up = False
+
+    @property
+    def active(self) -> bool:
+        """There is a goal."""
+        return self.goal is not None
+
+    def newest(self) -> Epoch:
+        """The newest epoch on disk."""
+        return self.epoch
+
+    def publish(self, epoch: Epoch) -> None:
+        """Keep it."""
+        self.epoch = epoch
+
+    async def next_epoch(self) -> Epoch | None:
+        """The next one on the way to the goal, which is then forgotten."""
+        assert self.goal is not None
+        following = next_epoch(self.goal, self.epoch)
+        if following is None:
+            self.goal = None
+        return following
+
+    def start(self) -> None:
+        """Connect and conduct."""
+        self._cluster.loop.run_as(self.name, self._start)
+
+    def _start(self) -> None:
+        self.up = True
+        env = SimEnv(self._cluster.loop, self._cluster.fork_rng(), self._skew_us)
+        broken = self._cluster.broken
+        links = Cluster(env, self.epoch, KEY, broken=broken)
+        links.start()
+        registers = Registers(links, broken=broken)
+        conductor = Conductor(links, registers, self, Pace(), broken=broken)
+        every_s = CONDUCT_S * (0.1 + env.random())
+        asyncio.ensure_future(conduct(conductor, every_s, self._saw))  # noqa: RUF006
+
+    def _saw(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def kill(self) -> None:
+        """End at once; the disk stays."""
+        self.up = False
+        self._cluster.net.cut_node(self.name)
+        self._cluster.loop.cancel_node(self.name)
+
+
 class SimCluster:
     """Nodes, proxies and the network between them, all from one seed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         loop: SimLoop,
         seed: int,
         faults: Faults,
         *,
         nodes: int = 4,
+        spares: int = 0,
         proxies: int = 2,
         broken: frozenset[str] = frozenset(),
         repairing: bool = True,
@@ -202,13 +288,20 @@ class SimCluster:
         self.broken = broken
         self._rng = random.Random(seed)
         self.net = Net(loop, self.fork_rng(), faults)
-        self.epoch = make_epoch(nodes)
-        self.nodes = [ObjectNode(self, number) for number in range(nodes)]
+        self.draft = make_draft(nodes)
+        self.epoch = build(self.draft, None).epoch
+        self.nodes = [ObjectNode(self, number) for number in range(nodes + spares)]
         self.proxies = [ProxyNode(self, number) for number in range(proxies)]
+        self.keeper = KeeperNode(self) if spares else None
 
     def fork_rng(self) -> random.Random:
         """A generator of its own for one part, so that parts do not disturb each other's draws."""
         return random.Random(self._rng.getrandbits(64))
+
+    @property
+    def newest(self) -> Epoch:
+        """The newest ring that was published."""
+        return self.epoch if self.keeper is None else self.keeper.epoch
 
     def draw_skew_us(self) -> int:
         """Clock error of a node."""
@@ -220,6 +313,8 @@ class SimCluster:
             node.start()
         for proxy in self.proxies:
             proxy.start()
+        if self.keeper is not None:
+            self.keeper.start()
 
     def calm(self) -> None:
         """Stop all faults: heal the network, restart what is down."""
@@ -235,6 +330,8 @@ class SimCluster:
         for proxy in self.proxies:
             if proxy.store is None:
                 proxy.start()
+        if self.keeper is not None and not self.keeper.up:
+            self.keeper.start()
 
     def on(self, node: str, work: Callable[[], object]) -> object:
         """Run a function as part of a node."""

@@ -29,6 +29,7 @@ class Faults(NamedTuple):
     partition_every_s: float = 0.0
     one_way_rate: float = 0.0
     slow_node_rate: float = 0.0
+    ring_every_s: float = 0.0
 
 
 def quiet() -> Faults:
@@ -60,4 +61,5 @@ def swarm(rng: random.Random) -> Faults:
         partition_every_s=maybe(0.5, 0.3, 3.0),
         one_way_rate=maybe(0.5, 0.2, 0.8),
         slow_node_rate=maybe(0.3, 0.2, 0.8),
+        ring_every_s=maybe(0.5, 0.2, 1.5),
     )

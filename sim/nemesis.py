@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 
-from sim.cluster import SimCluster
+from sim.cluster import SimCluster, ring_device
 
 
 class Nemesis:
@@ -24,6 +25,7 @@ class Nemesis:
             (faults.crash_every_s, self._crash),
             (faults.proxy_crash_every_s, self._crash_proxy),
             (faults.partition_every_s, self._partition),
+            (faults.ring_every_s, self._change_ring),
         )
         for every_s, action in plans:
             if every_s:
@@ -67,10 +69,29 @@ class Nemesis:
         await asyncio.sleep(0.05 + 0.3 * self._rng.random())
         proxy.start()
 
+    async def _change_ring(self) -> None:
+        """The operator wants other devices: some of all nodes, three at least; the keeper may die of it."""
+        keeper = self._cluster.keeper
+        if keeper is None:
+            return
+        if keeper.up and self._rng.random() < 0.2:
+            self._note("kill keeper")
+            keeper.kill()
+            await asyncio.sleep(0.05 + 0.5 * self._rng.random())
+            keeper.start()
+        if keeper.active:
+            return
+        count = len(self._cluster.nodes)
+        numbers = self._rng.sample(range(count), self._rng.randint(3, count))
+        self._note(f"ring of {sorted(numbers)}")
+        devices = tuple(ring_device(number) for number in sorted(numbers))
+        keeper.goal = dataclasses.replace(self._cluster.draft, devices=devices)
+
     async def _partition(self) -> None:
         """Some nodes and proxies cannot hear the others, in one direction or both."""
         names = [node.name for node in self._cluster.nodes]
         names += [proxy.name for proxy in self._cluster.proxies]
+        names += ["k0"] if self._cluster.keeper is not None else []
         side = self._rng.sample(names, self._rng.randint(1, len(names) - 1))
         others = [name for name in names if name not in side]
         one_way = self._rng.random() < self._cluster.faults.one_way_rate

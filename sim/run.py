@@ -17,7 +17,8 @@ from typing import NamedTuple
 import xxhash
 
 from core.errors import NotFound, RingstackError, Unavailable
-from objectd import wire
+from objectd import rows, wire
+from objectd.device import Device
 from proxy.store.record import ListQuery, ObjectName
 from proxy.store.verbs import ClusterStore
 from proxy.sweep.tombstones import EVERYTHING
@@ -61,7 +62,12 @@ def run_seed(
     try:
         asyncio.set_event_loop(loop)
         cluster = SimCluster(
-            loop, rng.getrandbits(64), chosen, proxies=rng.randint(2, 3), broken=broken
+            loop,
+            rng.getrandbits(64),
+            chosen,
+            spares=2 if chosen.ring_every_s else 0,
+            proxies=rng.randint(2, 3),
+            broken=broken,
         )
         loop.run_until_complete(_live(cluster, history, log))
     except Wrong as wrong:
@@ -97,6 +103,7 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     await asyncio.gather(*(client.run(OPERATIONS) for client in clients))
     await nemesis.stop()
     await _final_reads(cluster, history, keys)
+    await _until_done(partial(_rest, cluster))
     await _until_done(partial(_repair, cluster))
     await _until_done(partial(_reclaim, cluster))
     await _final_reads(cluster, history, keys)
@@ -126,20 +133,37 @@ async def _final_reads(cluster: SimCluster, history: History, keys: list[ObjectN
             await _until_done(partial(_read, store, key, operation))
             operation.finish(cluster.loop.now, h.OK)
         for container in CONTAINERS:
-            await _until_done(partial(_compare, store, container, history))
+            listed = [key for key in keys if key.container == container]
+            await _until_done(partial(_compare, store, listed, history, cluster.loop))
+
+
+async def _rest(cluster: SimCluster) -> None:
+    """The ring has reached its goal."""
+    keeper = cluster.keeper
+    if keeper is not None and (keeper.active or keeper.epoch.joint):
+        raise Unavailable("Moving", f"epoch {keeper.epoch.number} is on its way")
 
 
 async def _repair(cluster: SimCluster) -> None:
     """Repair until a pass finds nothing to do; then every replica must hold the same."""
     done = await cluster.proxies[0].repair()
+    epoch = cluster.newest
     if not done.complete or done.registers or done.blobs or done.handoffs:
         raise Unavailable("Unrepaired", f"{done}")
+    if cluster.proxies[0].epoch.number != epoch.number:
+        raise Unavailable("OldRing", "the proxy has not heard of the newest ring")
     for range_id in sorted({r for node in cluster.nodes for r in node.device().ranges()}):
-        partition = cluster.epoch.partition(range_id)
-        replicas = cluster.epoch.primaries(partition, cluster.epoch.index_replicas)
-        digests = {cluster.nodes[one.id].device().stats(range_id).digest for one in replicas}
-        if len(digests) > 1:
-            raise Wrong(f"converged: replicas of range {range_id.hex()} differ after repair")
+        replicas = epoch.primaries(epoch.partition(range_id), epoch.index_replicas)
+        contents = {held(cluster.nodes[one.id].device(), range_id) for one in replicas}
+        if len(contents) > 1:
+            raise Unavailable("Unrepaired", f"replicas of range {range_id.hex()} differ")
+
+
+def held(device: Device, range_id: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Every name of a range with its ballot, as one device holds them."""
+    base = rows.REGISTER_TABLE + range_id
+    found = device.index.scan(base, base + b"\xff" * 24)
+    return tuple((key, rows.peek_ballot(value)) for key, value in found)
 
 
 async def _reclaim(cluster: SimCluster) -> None:
@@ -148,7 +172,8 @@ async def _reclaim(cluster: SimCluster) -> None:
     done = await cluster.proxies[0].reclaim(-CLOCK_ERROR_US)
     if not done.complete or done.names:
         raise Unavailable("Unreclaimed", f"{done}")
-    for node in cluster.nodes:
+    for number in [device.id for device in cluster.newest.devices]:
+        node = cluster.nodes[number]
         device = node.device()
         for range_id in device.ranges():
             if device.reclaim.tombstones(
@@ -163,14 +188,21 @@ async def _read(store: ClusterStore, key: ObjectName, operation: Operation) -> N
         operation.value = await read_etag(store, key)
 
 
-async def _compare(store: ClusterStore, container: str, history: History) -> None:
+async def _compare(
+    store: ClusterStore, keys: list[ObjectName], history: History, loop: SimLoop
+) -> None:
+    """A listing is a read of every name in it: the history tells whether it agrees with the others.
+
+    (A write whose proxy died may still take effect between a read and the listing.)
+    """
+    container = keys[0].container
+    called_at = loop.now
     page = await store.list_objects(ACCOUNT, container, ListQuery())
     shown = {row.name: row.summary.etag for row in page.rows if row.summary is not None}
-    last = {op.key: op.value for op in history.operations if op.client == "final"}
-    for key, value in last.items():
-        owner, name = key.split("/", 1)
-        if owner == container and shown.get(name) != value:
-            raise Wrong(f"listing: {key} reads {value} but lists {shown.get(name)}")
+    for key in keys:
+        operation = history.call("final", h.GET, "/".join(key[1:3]), called_at)
+        operation.value = shown.get(key.name)
+        operation.finish(loop.now, h.OK)
     info = await store.get_container(ACCOUNT, container)
     if info.object_count != len(shown):
         raise Wrong(f"converged: {container} counts {info.object_count} but lists {len(shown)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from proxy.repair.registers import RegisterRepair
 from proxy.repair.tables import fetch_all
 from proxy.store.cluster import Cluster, Target
 from proxy.store.verbs import ClusterStore
+from ring.epoch import Epoch
 
 log = logging.getLogger("ringstack.repair")
 
@@ -49,15 +50,22 @@ async def one_pass(
     cluster: Cluster, store: ClusterStore, pace: Pace, local: AbstractSet[int] | None = None
 ) -> Done:
     """Compare the tables of all devices once, and put right what the `local` ones (all without it) lack."""
+    epoch = cluster.epoch
     tables = await fetch_all(cluster.targets)
+    if cluster.epoch is not epoch:
+        return Done(0, 0, 0, complete=False)  # the tables are of two rings
     complete = len(tables) == len(cluster.targets)
     mine = [one for one in cluster.targets if local is None or one.device in local]
     mine = [one for one in mine if one.device in tables]
     registers = RegisterRepair(cluster, store.registers, pace)
-    for device in mine:
-        complete &= await _repair_registers(cluster, registers, tables, device)
     pieces = BlobRepair(cluster, store.blobs, pace)
-    fills, gives = piece_work(cluster.epoch, tables, [one.device for one in mine])
+    peers = {target.device: target for target in cluster.targets}
+    for device in mine:
+        for partition, differing in range_work(epoch, tables, device.device).items():
+            for peer in differing:
+                complete &= await _pull(registers, device, peers[peer], partition)
+    await _forget_strays(epoch, tables, mine)
+    fills, gives = piece_work(epoch, tables, [one.device for one in mine])
     await pieces.fill(fills)
     try:
         await pieces.give(gives)
@@ -67,20 +75,29 @@ async def one_pass(
     return Done(registers.copied, pieces.restored, pieces.taken_home, complete, pieces.put_off)
 
 
-async def _repair_registers(
-    cluster: Cluster, repair: RegisterRepair, tables: Mapping[int, Table], device: Target
-) -> bool:
-    """Pull what one device lacks from its peers; False when one of them stopped answering."""
-    peers = {target.device: target for target in cluster.targets}
-    complete = True
-    for partition, differing in range_work(cluster.epoch, tables, device.device).items():
-        for peer in differing:
+async def _forget_strays(epoch: Epoch, tables: Mapping[int, Table], mine: Sequence[Target]) -> None:
+    """Let devices forget ranges that have left them; each makes sure for itself that they have."""
+    for device in mine:
+        for partition, row in tables[device.device].ranges.items():
+            members = {one.id for members in epoch.index_sets(partition) for one in members}
+            if not row.registers or device.device in members:
+                continue
+            head = wire.encode(wire.ForgetRanges(partition, epoch.number))
             try:
-                await repair.from_peer(device, peers[peer], partition)
+                await ask(device.link, wire.FORGET_RANGES, device.device, head)
             except RingstackError as error:
-                log.debug("repair of device %d: %s", device.device, error.message)
-                complete = False
-    return complete
+                log.debug("strays of device %d: %s", device.device, error.message)
+                break
+
+
+async def _pull(repair: RegisterRepair, device: Target, peer: Target, partition: int) -> bool:
+    """Bring a device up to what a peer holds of a partition; False when one of them stopped answering."""
+    try:
+        await repair.from_peer(device, peer, partition)
+    except RingstackError as error:
+        log.debug("repair of device %d: %s", device.device, error.message)
+        return False
+    return True
 
 
 async def heal(

@@ -10,6 +10,7 @@ number: who is older is told the newer ring, whoever that is, so that a change s
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from core.link import Link
 from core.stamp import HybridClock
 from core.trust import Trust
 from objectd import wire
-from proxy.store.majority import Majority
+from proxy.store.majority import Majority, plain
 from ring.device import Device
 from ring.epoch import Epoch
 from ring.file import decode_epoch, encode_epoch
@@ -211,15 +212,24 @@ class Cluster:
     def _place(self, range_id: bytes) -> Replicas:
         partition = self.epoch.partition(range_id)
         sets = self.epoch.index_sets(partition)
-        ids = list(dict.fromkeys(device.id for members in sets for device in members))
         if "no-joint-majority" in self._broken:
-            sets = sets[:1]
+            sets = sets[-1:]
+        ids = list(dict.fromkeys(device.id for members in sets for device in members))
+        if "hand-off-votes" in self._broken:
+            return self._place_loosely(partition, ids)
         positions = tuple(tuple(ids.index(device.id) for device in members) for members in sets)
         return Replicas(
             tuple(self._targets[device_id] for device_id in ids),
             Majority(len(ids), positions),
             self.epoch.since[partition],
         )
+
+    def _place_loosely(self, partition: int, ids: list[int]) -> Replicas:
+        """A mutant: a hand-off counts as if it were one of the replicas."""
+        others = self.epoch.handoffs(partition, self.epoch.index_replicas)
+        ids += [one.id for one in itertools.islice(others, 1) if one.id not in ids]
+        targets = tuple(self._targets[device_id] for device_id in ids)
+        return Replicas(targets, plain(self.epoch.index_replicas), self.epoch.since[partition])
 
     def blob_targets(self, blob: bytes, policy: Policy) -> tuple[Target, ...]:
         """The primaries of a blob, in replica or fragment order."""

@@ -58,9 +58,13 @@ def fenced(replies: Mapping[int, Frame]) -> Fenced | None:
 
 def check_placed(replies: Mapping[int, Frame]) -> None:
     """Raise Moved when a replica knows a newer ring by which the range has moved."""
-    epochs = [frame.epoch for frame in replies.values() if frame.status == wire.OLD_RING]
-    if epochs:
-        raise Moved(max(epochs))
+    if misplaced(replies):
+        raise Moved(max(frame.epoch for frame in replies.values() if frame.status == wire.OLD_RING))
+
+
+def misplaced(replies: Mapping[int, Frame]) -> bool:
+    """Some replica knows a newer ring by which the range has moved."""
+    return any(frame.status == wire.OLD_RING for frame in replies.values())
 
 
 def blocked(replies: Mapping[int, Frame], count: int) -> Blocked:
@@ -132,7 +136,7 @@ class ReadJudge:
 
     def settled(self, replies: Mapping[int, Frame]) -> bool:
         """The read may stop: a majority hold the same highest record and its body has come."""
-        if not self._majority.granted(replies):
+        if not self._majority.granted(replies) or misplaced(replies):
             return False
         judged = self.judge(replies)
         return isinstance(judged, Seen) and judged.confirmed and judged.complete
