@@ -19,7 +19,8 @@ from objectd import wire
 from proxy.rebalance.catchup import CatchUp
 from proxy.rebalance.measure import Movement, movement
 from proxy.repair.pace import Pace
-from proxy.repair.tables import Table, fetch_all
+from proxy.repair.plan import Table
+from proxy.repair.tables import fetch_all
 from proxy.store.cluster import Cluster
 from proxy.store.registers import Registers
 from ring.epoch import Epoch

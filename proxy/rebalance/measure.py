@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from proxy.repair.plan import FULL_SHARE, fragment_of
-from proxy.repair.tables import Table
+from proxy.repair.plan import FULL_SHARE, Table
+from proxy.store.layout import WHOLE, Layout, layout_with, layouts_of
 from ring.epoch import Epoch
 from ring.policy import Policy
 
@@ -77,10 +77,11 @@ def movement(epoch: Epoch, tables: Mapping[int, Table]) -> Movement:
     for policy in epoch.policies:
         rows = epoch.sources.get(policy.width)
         for partition in () if rows is None else rows.partitions:
-            left = _left(epoch, policy, partition, tables)
-            parts += left is not None
-            pieces += 0 if left is None else left[0]
-            size += 0 if left is None else left[1]
+            found = [_left(epoch, policy, partition, one, tables) for one in layouts_of(policy)]
+            left = [one for one in found if one is not None]
+            parts += bool(left)
+            pieces += sum(one[0] for one in left)
+            size += sum(one[1] for one in left)
     rows = epoch.sources.get(epoch.index_replicas)
     for partition in () if rows is None else rows.partitions:
         source = epoch.source(partition, epoch.index_replicas)
@@ -92,13 +93,14 @@ def movement(epoch: Epoch, tables: Mapping[int, Table]) -> Movement:
 
 
 def _left(
-    epoch: Epoch, policy: Policy, partition: int, tables: Mapping[int, Table]
+    epoch: Epoch, policy: Policy, partition: int, layout: Layout, tables: Mapping[int, Table]
 ) -> tuple[int, int] | None:
-    """Pieces and bytes of a moved partition that have not arrived; None when all have."""
+    """Pieces and bytes of one layout of a moved partition that have not arrived; None when all have."""
     source = epoch.source(partition, policy.width)
     assert source is not None
-    fragment = fragment_of(policy, source.replica)
-    key = (policy.id, partition, fragment)
+    if source.replica >= len(layout.pieces):
+        return None
+    key = (policy.id, partition, layout.pieces[source.replica])
     home = epoch.primaries(partition, policy.width)[source.replica].id
     old = tables.get(source.device.id)
     row = None if old is None else old.pieces.get(key)
@@ -111,7 +113,7 @@ def _left(
             (other.pieces, other.size_bytes)
             for table in tables.values()
             for place, other in table.pieces.items()
-            if place[:2] == key[:2]
+            if _group(place) == _group(key)
         ),
         default=(0, 0),
     )
@@ -120,6 +122,12 @@ def _left(
     if held[0] >= min(fullest[0] * FULL_SHARE, fullest[0] - SLACK_PIECES):
         return None
     return fullest[0] - held[0], max(0, fullest[1] - held[1])
+
+
+def _group(key: tuple[int, int, int]) -> tuple[int, int, bool]:
+    """Policy, partition, and whether the stripes are kept whole: what can be compared with each other."""
+    policy, partition, piece = key
+    return policy, partition, piece == WHOLE
 
 
 def measure(epoch: Epoch, tables: Mapping[int, Table]) -> State:
@@ -133,28 +141,24 @@ def measure(epoch: Epoch, tables: Mapping[int, Table]) -> State:
 def _pieces(epoch: Epoch, tables: Mapping[int, Table]) -> tuple[int, int, list[Lagging]]:
     policies = {policy.id: policy for policy in epoch.policies}
     stray_pieces = stray_bytes = 0
-    touched: set[tuple[int, int]] = set()
+    touched: set[tuple[int, int, int]] = set()
     for device, table in tables.items():
-        for (policy_id, partition, fragment), row in table.pieces.items():
+        for key, row in table.pieces.items():
+            policy_id, partition, piece = key
             policy = policies[policy_id]
-            homes = epoch.primaries(partition, policy.width)
-            touched.add((policy_id, partition))
-            at_home = any(
-                one.id == device and fragment_of(policy, position) == fragment
-                for position, one in enumerate(homes)
-            )
-            if not at_home:
+            layout = layout_with(policy, piece)
+            touched.add((policy_id, partition, layouts_of(policy).index(layout)))
+            homes = zip(epoch.primaries(partition, policy.width), layout.pieces, strict=False)
+            if not any((one.id, number) == (device, piece) for one, number in homes):
                 stray_pieces += row.pieces
                 stray_bytes += row.size_bytes
     lagging: list[Lagging] = []
-    for policy_id, partition in sorted(touched):
+    for policy_id, partition, number in sorted(touched):
         policy = policies[policy_id]
-        fragments = {
-            one.id: fragment_of(policy, position)
-            for position, one in enumerate(epoch.primaries(partition, policy.width))
-            if one.id in tables
-        }
-        lagging += _lagging(policy_id, partition, fragments, tables)
+        layout = layouts_of(policy)[number]
+        homes = zip(epoch.primaries(partition, policy.width), layout.pieces, strict=False)
+        pieces = {one.id: piece for one, piece in homes if one.id in tables}
+        lagging += _lagging(policy_id, partition, pieces, tables)
     return stray_pieces, stray_bytes, lagging
 
 
@@ -167,13 +171,14 @@ def _lagging(
         for device, fragment in homes.items()
     }
     held = [row for row in rows.values() if row is not None]
+    groups = {_group((policy, partition, piece)) for piece in homes.values()}
     if len({row.digest for row in held}) <= 1 and len(held) == len(rows):
         return []
     everywhere = [
         row
         for table in tables.values()
         for key, row in table.pieces.items()
-        if key[:2] == (policy, partition)
+        if _group(key) in groups
     ]
     fullest = max(everywhere, key=lambda row: (row.pieces, row.size_bytes))
     found = []

@@ -245,10 +245,18 @@ class _WriteShell:
         task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, send: Send[Target]) -> None:
+        device = send.device.device
+        if self._slowness.full(device, self._loop.time()):
+            other = self._writing.instead(send.piece)
+            if other is not None:
+                self._send(other)
+                return
         status = await self._ask(send) if await self._may_send(send) else wire.FAILED
         if status == wire.OK:
             self._writing.stored(send.piece)
         else:
+            if status == wire.FULL:
+                self._slowness.no_room(device, self._loop.time())
             following = self._writing.failed(send.piece, full=status == wire.FULL)
             if following is not None:
                 self._send(following)

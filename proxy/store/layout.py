@@ -57,6 +57,13 @@ def layout_for(policy: Policy, *, whole: bool) -> Layout:
     return Layout(tuple(range(policy.width)), needed, policy.data)
 
 
+def layouts_of(policy: Policy) -> tuple[Layout, ...]:
+    """Every layout that blobs of a policy have."""
+    if policy.kind == "replicated":
+        return (layout_for(policy, whole=False),)
+    return layout_for(policy, whole=False), layout_for(policy, whole=True)
+
+
 def layout_with(policy: Policy, piece: int) -> Layout:
     """The layout to which a piece of this number belongs."""
     return layout_for(policy, whole=piece == WHOLE)

@@ -49,6 +49,11 @@ class BlobWrite(Generic[D]):
         """A device has not answered for long: try another one beside it."""
         return None if piece in self._stored or self.done else self._next(piece)
 
+    def instead(self, piece: int) -> Send[D] | None:
+        """A device is not worth asking: the next one in its place, or None when there is no other."""
+        device = next(self._handoffs, None)
+        return None if device is None else Send(piece, device)
+
     def _next(self, piece: int) -> Send[D] | None:
         device = next(self._handoffs, None)
         if device is None:

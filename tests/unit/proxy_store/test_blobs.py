@@ -10,9 +10,11 @@ import pytest
 
 from core.errors import Corrupt, Full, Unavailable
 from core.limits import MIB, STRIPE_BYTES
+from objectd import wire
 from objectd.device import FULL_RESERVE_BYTES
 from proxy.store.hunt import HEDGE_S
 from proxy.store.record import Draft, ObjectName
+from proxy.store.slowness import FULL_FOR_S
 from tests.local_cluster import LocalCluster
 from tests.unit.proxy_store.cloud import Cloud, on_cloud, pieces, where
 
@@ -110,6 +112,30 @@ def test_a_full_device_hands_over_and_full_devices_say_so() -> None:
             node.platter.capacity_bytes = 1 << 30
         await cloud.put("room again", DATA)
         assert await cloud.get("room again") == DATA
+
+    on_cloud(work)
+
+
+def test_a_full_device_is_not_sent_what_it_would_refuse() -> None:
+    """It is asked again now and then, and taken back when it has room."""
+
+    async def work(cloud: Cloud) -> None:
+        cloud.fill(0, leave_bytes=FULL_RESERVE_BYTES)
+        server = cloud.cluster.nodes[0].server
+        assert server is not None
+
+        def asked() -> int:
+            return server.calls.get(wire.PUT_BLOB, 0)
+
+        for number in range(20):
+            await cloud.put(f"o{number}", bytes(STRIPE_BYTES))
+        assert 1 <= asked() <= 3
+        cloud.cluster.nodes[0].platter.capacity_bytes = 1 << 30
+        await asyncio.sleep(FULL_FOR_S + 1)
+        before = asked()
+        for number in range(8):
+            await cloud.put(f"p{number}", bytes(STRIPE_BYTES))
+        assert asked() >= before + 4
 
     on_cloud(work)
 
