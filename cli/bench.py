@@ -31,6 +31,8 @@ CHOICES = {
     "operations": ("put", "get", "head", "delete", "list", "stream"),
     "sizes": ("4k", "64k", "1m"),
 }
+KEYSTONE_DIRECTORY = Path("~/.cache/ringstack/peer-keystone")
+PYTHON = click.Path(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 
@@ -159,6 +161,16 @@ def measure(
     return report.Report(figures, bounds, memory, facts, peer="".join(names))
 
 
+def daemon_pids(installation: Installation, name: str) -> list[int]:
+    """The processes of a daemon of a running cloud."""
+    import msgspec
+
+    from cli.supervisor import DaemonState
+
+    states = msgspec.json.decode(installation.state_file.read_bytes(), type=list[DaemonState])
+    return [state.pid for state in states if state.name == name]
+
+
 @contextmanager
 def no_peer(_root: Path) -> Iterator[list[Target]]:
     """Nobody to compare with."""
@@ -232,6 +244,68 @@ def progress(*, quiet: bool) -> Iterator[Announce]:
         return
     with console.status("") as status:
         yield status.update
+
+
+@bench.command("identity")
+@click.option("--data", type=DIRECTORY, help="Measure the running cloud in this directory.")
+@click.option("--seconds", type=click.FloatRange(0.05), default=5.0, show_default=True)
+@click.option("--connections", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--peer-keystone", is_flag=True, help="Measure OpenStack Keystone beside it.")
+@click.option("--peer-python", type=PYTHON, help="A Python that has Keystone and uWSGI.")
+@click.option("--peer-install", is_flag=True, help="Install Keystone for itself first.")
+@click.option("--scratch", type=DIRECTORY, help="Where the services it starts keep their data.")
+@json_option
+def identity(
+    *,
+    data: Path | None,
+    seconds: float,
+    connections: int,
+    peer_keystone: bool,
+    peer_python: Path | None,
+    peer_install: bool,
+    scratch: Path | None,
+    as_json: bool,
+) -> None:
+    """Log-ins and validations per second over HTTP, and verifications inside a service."""
+    from bench import identity as load
+    from bench.peer_keystone import PROJECT, USER, KeystonePeer, install
+    from cli.env import variables
+    from core.real import RealEnv
+
+    python = peer_python or KEYSTONE_DIRECTORY.expanduser() / "bin" / "python"
+    if peer_keystone and not python.exists() and not peer_install:
+        raise click.UsageError("--peer-keystone needs --peer-python, or --peer-install")
+    with ExitStack() as stack:
+        announce = stack.enter_context(progress(quiet=as_json))
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="bench-")))
+        announce("starting a cloud")
+        installation = stack.enter_context(cloud(data, root))
+        values = variables(installation)
+        accounts = [
+            load.Account(
+                "ringstack",
+                values["OS_AUTH_URL"].removesuffix("/v3"),
+                values["OS_USERNAME"],
+                values["OS_PASSWORD"],
+                values["OS_PROJECT_NAME"],
+                daemon_pids(installation, "apid"),
+            )
+        ]
+        if peer_keystone:
+            announce("starting Keystone")
+            python = install(python.parent.parent) if peer_install else python
+            count = max(1, os.cpu_count() or 1)
+            peer = stack.enter_context(KeystonePeer(python, root / "keystone", count))
+            accounts.append(
+                load.Account("Keystone", peer.url, USER, peer.password, PROJECT, peer.pids)
+            )
+        announce(f"measuring for {seconds:g} s each")
+        report = load.bench(RealEnv(), accounts, seconds=seconds, connections=connections)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        load.show(report)
+    sys.exit(1 if report.errors else 0)
 
 
 @bench.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from authd import catalog, factors, grants, revocations, tokens
 from authd.api import domains as domains_api
 from authd.api import projects as projects_api
@@ -14,6 +16,7 @@ from authd.reachable import reachable
 from authd.scope import Scope, scope_of
 from authd.times import instant
 from authd.trustees import with_trust
+from authd.views import Views
 from core.api.call import Answer, Call
 from core.api.fault import bad_request, not_found, unauthorized
 from core.api.listing import collection
@@ -48,6 +51,7 @@ class Auth:
         self._authority = authority
         self._database = authority.database
         self._verifier = Authenticator(authority.env, authority.keyring, authority.revoked)
+        self._views = Views(authority)
 
     def routes(self) -> list[Route]:
         """What is served."""
@@ -153,11 +157,16 @@ class Auth:
         """Show the subject token."""
         subject = self._subject(call)
         call.allow(token={"user_id": subject.user_id})
-        async with self._database.read() as db:
-            body = await tokens.shown(db, subject, with_catalog=not call.query.flag("nocatalog"))
-        return Answer(
-            body, headers=(("X-Subject-Token", call.request.header("x-subject-token") or ""),)
-        )
+        token = call.request.header("x-subject-token") or ""
+        with_catalog = not call.query.flag("nocatalog")
+        body = self._views.get((token, with_catalog))
+        if body is None:
+            began = self._views.generation
+            async with self._database.read() as db:
+                shown = await tokens.shown(db, subject, with_catalog=with_catalog)
+            body = msgspec.json.encode(shown)
+            self._views.keep((token, with_catalog), body, began)
+        return Answer(body, headers=(("X-Subject-Token", token),))
 
     async def revoke(self, call: Call) -> None:
         """Revoke the subject token (and none that was made from it)."""
