@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from sim import history as h
 from sim import linear as judge
 from sim.history import History
 from sim.live_nemesis import KINDS, LiveNemesis
+from sim.live_trouble import KINDS as TROUBLE_KINDS
 from sim.live_workload import CONTAINER, Endpoints, LiveClient
 
 
@@ -35,6 +37,15 @@ def parse_nemesis(_context: object, _option: object, value: str) -> tuple[str, .
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(KINDS)}, none")
+    return kinds
+
+
+def parse_troubles(_context: object, _option: object, value: str) -> tuple[str, ...]:
+    """`kill,partition` as a tuple; `none` is empty."""
+    kinds = tuple(kind for kind in value.split(",") if kind and kind != "none")
+    unknown = [kind for kind in kinds if kind not in TROUBLE_KINDS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(TROUBLE_KINDS)}, none")
     return kinds
 
 
@@ -81,6 +92,86 @@ def linear(
             supervisor.terminate()
             supervisor.wait()
     sys.exit(report(history, wrong, faults, as_json=as_json))
+
+
+@check.command()
+@click.option("--nodes", type=click.IntRange(3, 64), default=6, show_default=True)
+@click.option("--zones", type=click.IntRange(1, 16), default=3, show_default=True)
+@click.option("--objects", type=click.IntRange(10, 10_000_000), default=20_000, show_default=True)
+@click.option(
+    "--nemesis",
+    default=",".join(TROUBLE_KINDS),
+    callback=parse_troubles,
+    metavar="LIST",
+    help=f"[default: all of {', '.join(TROUBLE_KINDS)}]",
+)
+@click.option("--hold", "hold_s", type=float, default=15.0, show_default=True, help="Seconds.")
+@click.option(
+    "--window",
+    "window_s",
+    type=float,
+    default=5.0,
+    show_default=True,
+    help="Longest time that an operation may take with its retries, seconds.",
+)
+@click.option(
+    "--whole",
+    "whole_s",
+    type=float,
+    default=180.0,
+    show_default=True,
+    help="Seconds until everything must be fully replicated again.",
+)
+@click.option("--rate", type=float, default=60.0, show_default=True, help="Operations a second.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--keep", is_flag=True, help="Leave the data directories where they are.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def durable(
+    *,
+    nodes: int,
+    zones: int,
+    objects: int,
+    nemesis: tuple[str, ...],
+    hold_s: float,
+    window_s: float,
+    whole_s: float,
+    rate: float,
+    seed: int,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """Is nothing lost while nodes, networks and disks fail? Several nodes, one trouble after the other."""
+    from sim import live_check
+    from sim.live_cluster import LiveCluster
+    from sim.live_trouble import TROUBLES
+
+    directory = Path(tempfile.mkdtemp(prefix="ringstack-check-"))
+    cluster = LiveCluster(directory, nodes=nodes, zones=zones)
+    wanted = live_check.Wanted(
+        objects, seed, hold_s=hold_s, window_s=window_s, whole_s=whole_s, rate=rate
+    )
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    try:
+        cluster.start()
+        cluster.network.enter_hub()
+        checker = live_check.Check(cluster, wanted, say)
+        say(live_check.HEADER)
+        troubles = [trouble for trouble in TROUBLES if trouble.kind in nemesis]
+        results = asyncio.run(checker.run(troubles))
+    finally:
+        cluster.stop()
+        if keep:
+            say(f"data is in {directory}")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    if as_json:
+        click.echo(live_check.to_json(results))
+    good = all(result.good for result in results)
+    say("verdict: " + ("valid" if good else "INVALID"))
+    sys.exit(not good)
 
 
 async def load(

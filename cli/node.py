@@ -268,6 +268,39 @@ async def standings(installation: Installation, roster: Roster) -> list[dict[str
 
 
 @node.command()
+@data_option
+def repair(data: Path) -> None:
+    """Have every node compare its devices with the others now, and repair what differs."""
+    from noded.keeper import roster_of
+
+    installation = Installation(data)
+    silent = asyncio.run(repair_now(installation, roster_of(installation)))
+    for name in silent:
+        click.echo(f"node {name} does not answer")
+
+
+async def repair_now(installation: Installation, roster: Roster) -> list[str]:
+    """Ask all nodes; returns the names of those that do not answer."""
+    env, trust = RealEnv(), Trust(installation.identity)
+    key = installation.secrets().cluster_key
+
+    async def one(member: Member) -> str | None:
+        link = Link(env, member.address, key, trust=trust)
+        try:
+            if not await link.wait_up(ANSWER_S):
+                return member.name
+            await ask(link, wire.REPAIR)
+        except RingstackError:
+            return member.name
+        finally:
+            link.close()
+        return None
+
+    answers = await asyncio.gather(*(one(member) for member in roster.members))
+    return [name for name in answers if name is not None]
+
+
+@node.command()
 @click.argument("name")
 @data_option
 @json_option

@@ -20,12 +20,87 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from core.env import Buffer
 
 T = TypeVar("T")
 IOV_MAX = 1024
 STREAMING_BYTES_MIN = 1024 * 1024  # a group of at least this much is not kept in the page cache
 NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
+
+class Faults:
+    """Faults that a fault test wants in a real process: a wrong clock, a slow, full or broken disk.
+
+    The file that RINGSTACK_FAULTS names is read again when it changes. Without that variable, as always
+    in production, there are none and nothing is looked at.
+    """
+
+    EVERY_S = 0.2
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._looked = 0.0
+        self._stamp = -1
+        self._clock_skew_us = 0
+        self._disks: dict[str, FaultyDisk] = {}
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < self.EVERY_S:
+            return
+        self._looked = now
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            stamp = self._path.stat().st_mtime_ns
+            if stamp != self._stamp:
+                wanted = msgspec.json.decode(self._path.read_bytes(), type=FaultsWanted)
+                self._clock_skew_us = int(wanted.clock_skew_s * 1e6)
+                self._disks = wanted.disks
+                self._stamp = stamp
+
+    def clock_skew_us(self) -> int:
+        """What to add to the wall clock."""
+        self._look()
+        return self._clock_skew_us
+
+    def disk(self, path: str) -> FaultyDisk | None:
+        """What is wrong with the disk that a file is on."""
+        self._look()
+        for root, fault in self._disks.items():
+            if path.startswith(root):
+                return fault
+        return None
+
+    def strike(self, path: str, *, writing: bool) -> None:
+        """Wait or fail as the disk of a file shall; called in threads that may block. Raises OSError."""
+        fault = self.disk(path)
+        if fault is None:
+            return
+        time.sleep(fault.delay_s)
+        if fault.broken:
+            raise OSError(errno.EIO, "a fault test wants this")
+        if fault.full and writing:
+            raise OSError(errno.ENOSPC, "a fault test wants this")
+
+
+class FaultyDisk(msgspec.Struct, frozen=True):
+    """What is wrong with one device."""
+
+    delay_s: float = 0.0
+    full: bool = False
+    broken: bool = False
+
+
+class FaultsWanted(msgspec.Struct, frozen=True):
+    """The file: seconds added to the wall clock, and disks by the path that their files begin with."""
+
+    clock_skew_s: float = 0.0
+    disks: dict[str, FaultyDisk] = {}
+
+
+FAULTS_FILE = "RINGSTACK_FAULTS"
+_FAULTS = Faults(os.environ[FAULTS_FILE]) if FAULTS_FILE in os.environ else None
 
 
 class RealEnv:
@@ -36,7 +111,8 @@ class RealEnv:
 
     def wall_us(self) -> int:
         """Microseconds since 1970."""
-        return time.time_ns() // 1000
+        now_us = time.time_ns() // 1000
+        return now_us if _FAULTS is None else now_us + _FAULTS.clock_skew_us()
 
     def random_bytes(self, count: int) -> bytes:
         """Entropy from the kernel."""
@@ -142,6 +218,7 @@ class RealFile:
     """An append-only file; one writer at a time."""
 
     def __init__(self, path: Path, writer: Writer, reader: ThreadPoolExecutor) -> None:
+        self._path = str(path)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(self._fd).st_size
         self._writer = writer
@@ -166,6 +243,8 @@ class RealFile:
         total = sum(map(len, buffers))
 
         def work() -> None:
+            if _FAULTS is not None:
+                _FAULTS.strike(self._path, writing=True)
             _write_all(self._fd, buffers, offset)
             os.fdatasync(self._fd)
 
@@ -174,6 +253,8 @@ class RealFile:
 
     def read_cached(self, offset: int, length: int) -> bytes | None:
         """From the page cache only."""
+        if _FAULTS is not None and _FAULTS.disk(self._path) is not None:
+            return None
         buffer = bytearray(length)
         try:
             count = os.preadv(self._fd, [buffer], offset, NOWAIT)
@@ -206,6 +287,8 @@ class RealFile:
 
     def read_now(self, offset: int, length: int) -> bytes:
         """Blocking read of up to `length` bytes."""
+        if _FAULTS is not None:
+            _FAULTS.strike(self._path, writing=False)
         parts: list[bytes] = []
         while length > 0:
             part = os.pread(self._fd, length, offset)
@@ -271,6 +354,9 @@ class RealDisk:
 
     def free_bytes(self) -> int:
         """From statvfs."""
+        fault = None if _FAULTS is None else _FAULTS.disk(str(self.root))
+        if fault is not None and fault.full:
+            return 0
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize
 

@@ -31,10 +31,11 @@ async def serve(data: Path) -> None:
     cluster = connect(installation, env, background=True)
     store = ClusterStore(cluster)
     metrics_port = await process.serve_metrics(Metrics())
-    tasks = [asyncio.create_task(agent.run_for_ever(cluster, store, config.node))]
+    repair = agent.Agent(cluster, store, config.node)
+    tasks = [asyncio.create_task(repair.run())]
     if config.cluster_listen is not None:
         trust = Trust(installation.identity)
-        server = NodeServer(env, installation, trust)
+        server = NodeServer(env, installation, trust, repair.hurry)
         await server.listen()
         tasks.append(
             asyncio.create_task(Spread(env, installation, trust, cluster.install).run_for_ever())

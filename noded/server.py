@@ -27,8 +27,15 @@ JOINS_MAX = 4  # at once
 class NodeServer:
     """Answers frames. The slow ones are answered from tasks."""
 
-    def __init__(self, env: Env, installation: Installation, trust: Trust) -> None:
+    def __init__(
+        self,
+        env: Env,
+        installation: Installation,
+        trust: Trust,
+        repair_now: Callable[[], None],
+    ) -> None:
         self._env = env
+        self._repair_now = repair_now
         self._installation = installation
         self._trust = trust
         self._config = installation.config()
@@ -65,6 +72,9 @@ class NodeServer:
         elif call.operation == wire.ROSTER:
             path = self._trust.directory / ROSTER
             self._answer(connection, call, path.read_bytes)
+        elif call.operation == wire.REPAIR:
+            self._repair_now()
+            connection.reply(call, wire.OK)
         elif call.operation == wire.TOKEN:
             self._start(connection, call, lambda: self._token(call))
         else:

@@ -22,6 +22,7 @@ STANDING = 1  # what is your newest ring and list? -> Standing
 EPOCH = 2  # body: number -> the ring file
 ROSTER = 3  # -> the signed list
 TOKEN = 4  # keeper only; body: seconds -> a token
+REPAIR = 5  # begin a pass of repair now
 AUTHORITY = 16  # guest: -> the authority's certificate
 JOIN = 17  # guest, keeper only; body: Application -> Welcome
 

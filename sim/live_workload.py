@@ -47,7 +47,7 @@ class LiveClient:
     hold and many only just do not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         history: History,
         endpoints: Endpoints,
@@ -56,13 +56,16 @@ class LiveClient:
         *,
         keys: int,
         seed: int,
+        prefix: str = "",
+        pause_s: float = 0.0,
     ) -> None:
         self._history = history
         self._endpoints = endpoints
         self._name = f"c{number}"
-        self._keys = [f"name-{key}" for key in range(keys)]
-        self._random = random.Random(f"{seed}/{number}")
+        self._keys = [f"{prefix}name-{key}" for key in range(keys)]
+        self._random = random.Random(f"{seed}/{prefix}{number}")
         self._seen = seen
+        self._pause_s = pause_s
         self._count = 0
         self.wrong: list[str] = []
 
@@ -76,6 +79,8 @@ class LiveClient:
             await log_in(swift)
             while loop.time() < until:
                 await self._step(s3, swift)
+                if self._pause_s:
+                    await asyncio.sleep(self._pause_s)
             await swift.__aexit__(None, None, None)
 
     async def _step(self, s3: S3Client, swift: SwiftClient) -> None:

@@ -7,6 +7,7 @@ a reader or the scrub has met it; the rest waits for the next pass.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -133,6 +134,11 @@ class Agent:
         self._node = node
         self.pace = Pace()
         self.last = Done(0, 0, 0, complete=False)
+        self._wanted = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Begin the next pass now."""
+        self._wanted.set()
 
     def _local(self) -> set[int]:
         devices = self._cluster.epoch.devices
@@ -147,7 +153,10 @@ class Agent:
 
     async def _pass_often(self) -> None:
         while True:
-            await asyncio.sleep(EVERY_S * (0.75 + 0.5 * self._cluster.env.random()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S * (0.75 + 0.5 * self._cluster.env.random())):
+                    await self._wanted.wait()
+            self._wanted.clear()
             done = await one_pass(self._cluster, self._store, self.pace, self._local())
             self.last = done
             if done.registers or done.blobs or done.handoffs:

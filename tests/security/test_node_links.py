@@ -192,7 +192,7 @@ def test_older_tls_no_tls_and_no_certificate_get_nothing(pair: Pair) -> None:
 
 @contextlib.asynccontextmanager
 async def noded(installation: Installation) -> AsyncIterator[NodeServer]:
-    server = NodeServer(RealEnv(), installation, Trust(installation.identity))
+    server = NodeServer(RealEnv(), installation, Trust(installation.identity), lambda: None)
     await server.listen()
     try:
         yield server
@@ -207,7 +207,14 @@ def test_a_guest_may_ask_for_the_authority_and_join_and_nothing_else(pair: Pair)
     async def work() -> None:
         open_context = context(pair, certificate=False)
         async with noded(pair.alpha):
-            for operation in (wire.STANDING, wire.EPOCH, wire.ROSTER, wire.TOKEN, 99):
+            for operation in (
+                wire.STANDING,
+                wire.EPOCH,
+                wire.ROSTER,
+                wire.TOKEN,
+                wire.REPAIR,
+                99,
+            ):
                 reply = await guest._call(
                     f"127.0.0.1:{pair.port}", operation, wire.encode(1), open_context
                 )
