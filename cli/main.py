@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("cli.demo", "Store a directory, kill a storage node, read everything back."),
     "node": ("cli.node", "Machines of this cloud: let them join, list and remove them."),
     "ring": ("cli.ring", "Devices, placement and rebalancing."),
+    "scrub": ("cli.scrub", "Read and verify everything now; repair what is bad."),
     "check": ("cli.check", "Fault tests on a cluster that the command starts itself."),
     "sim": ("cli.sim", "Deterministic simulation of the storage cluster."),
     "bench": ("cli.bench", "Load benchmarks."),
