@@ -84,6 +84,7 @@ def install(
     object_port: int,
     api_port: int,
     proxy_count: int,
+    database: str = "",
     node: str | None = None,
     zone: int = 1,
     cluster_listen: str | None = None,
@@ -111,6 +112,7 @@ def install(
         cluster_listen=cluster_listen,
         plain_links=plain_links,
         objectd_count=objectd_count,
+        database=database,
     )
     store = RingStore(installation.ring)
     with store.locked():

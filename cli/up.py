@@ -36,6 +36,9 @@ LEFTOVER_S = 30.0
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDR")
 @click.option("--object-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-port", type=click.IntRange(0, 65535), default=5000, show_default=True)
+@click.option(
+    "--database", default="", metavar="URL", help="postgresql+asyncpg://… [default: SQLite]"
+)
 @click.option("--cluster-listen", metavar="HOST:PORT", help="Where other nodes reach this one.")
 @click.option("--plain-links", is_flag=True, help="No TLS between the storage of nodes.")
 @click.option("--name", help="This node's name. [default: the host's]")
@@ -55,6 +58,7 @@ def up(
     listen: str,
     object_port: int,
     api_port: int,
+    database: str,
     cluster_listen: str | None,
     plain_links: bool,
     name: str | None,
@@ -77,6 +81,7 @@ def up(
             object_port=object_port or free_port(listen),
             api_port=api_port or free_port(listen),
             proxy_count=proxies or default_proxy_count(),
+            database=database,
             node=name,
             zone=zone,
             cluster_listen=cluster_listen,

@@ -1,4 +1,4 @@
-"""One identity service for each module of tests, on SQLite."""
+"""One identity service for each module of tests, on SQLite and again on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,20 +8,41 @@ from pathlib import Path
 import pytest
 
 from tests.identity_site import IdentitySite
+from tests.postgres import PostgresServer
+
+DATABASES = ["sqlite", "postgresql"]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentitySite]:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server, started when the first test needs it."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+def address(request: pytest.FixtureRequest) -> str:
+    """Where the database of a parametrised fixture is; "" is SQLite in the test's directory."""
+    if request.param == "sqlite":
+        return ""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IdentitySite]:
     """Shared by the tests of one module: each makes what it needs under names of its own."""
     directory: Path = tmp_path_factory.mktemp("identity")
-    made = IdentitySite(directory)
+    made = IdentitySite(directory, address(request))
     yield made
     made.close()
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[IdentitySite]:
+@pytest.fixture(params=DATABASES)
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IdentitySite]:
     """For a test that moves the clock or breaks something."""
-    made = IdentitySite(tmp_path)
+    made = IdentitySite(tmp_path, address(request))
     yield made
     made.close()

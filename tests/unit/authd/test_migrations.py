@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -22,8 +23,14 @@ def test_the_newest_revision_is_the_head() -> None:
     assert ScriptDirectory(SCRIPTS).get_heads() == [HEAD]
 
 
-def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_migrations_lead_to_the_tables_of_the_code(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """No column, index or constraint is in one and not in the other."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/cloud.db"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").new_database()
 
     def differences(connection: sa.Connection) -> list[Any]:
         options = {
@@ -33,7 +40,7 @@ def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
         return list(compare_metadata(context, metadata))
 
     async def look() -> list[Any]:
-        database = Database(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
+        database = Database(url)
         await migrate_fully(database)
         async with database.read() as connection:
             found: list[Any] = await connection.run_sync(differences)
