@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from authd import revocations
+from authd import revocations, settings
 from authd.api.discovery import Discovery
 from authd.authority import Authority
 from authd.migrations import HEAD, SCRIPTS, VERSION_TABLE
@@ -48,6 +48,7 @@ async def open_authority(
         vault,
         Passcodes(),
         OpenIdConnect(env, federation_file),
+        settings.load(policy_file.with_name(settings.FILE)),
     )
 
     async def follow() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from authd.oidc import OpenIdConnect
 from authd.passcodes import Passcodes
 from authd.password import Hasher
+from authd.settings import Settings
 from authd.vault import Vault
 from core.database import Database
 from core.env import Env
@@ -30,6 +31,7 @@ class Authority(NamedTuple):
     vault: Vault
     passcodes: Passcodes
     oidc: OpenIdConnect
+    settings: Settings = Settings()
 
     def now_us(self) -> int:
         """Microseconds since 1970 UTC."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from authd import rows
+from authd import endpoint_filters, rows
 from authd.tables import catalog
 from core.database import Connection
 from core.identity import Identity
@@ -14,14 +14,17 @@ VARIABLE = re.compile(r"[$%]\(([a-z_]+)\)s")
 
 
 async def of(db: Connection, identity: Identity) -> list[dict[str, Any]]:
-    """Enabled services with their enabled endpoints. Endpoints that need a project are left out without one."""
+    """Enabled services with their enabled endpoints, those that the project sees if it has such a choice.
+
+    Endpoints whose address needs a project are left out without one.
+    """
     values = {"user_id": identity.user_id}
     if identity.project_id:
         values |= {"project_id": identity.project_id, "tenant_id": identity.project_id}
     endpoints: dict[str, list[dict[str, Any]]] = {}
-    for row in await rows.matching(db, catalog.endpoint, enabled=True):
+    for row in await endpoint_filters.visible(db, identity.project_id):
         url = filled(row["url"], values)
-        if url is not None:
+        if row["enabled"] and url is not None:
             endpoints.setdefault(row["service_id"], []).append(
                 {
                     "id": row["id"],

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from authd import revocations, rows
 from authd.rows import Row
-from authd.tables import assignment, credential, group, project, role, trust, user
+from authd.tables import assignment, credential, group, limit, project, role, trust, user
 from core.api.fault import conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import DOMAIN
@@ -72,6 +72,10 @@ async def delete(db: Connection, row: Row, now_us: int) -> None:
     )
     await rows.delete(db, credentials, credentials.c.project_id.in_(projects))
     await rows.delete(db, trusts, trusts.c.project_id.in_(projects))
+    limits = limit.limit
+    await rows.delete(
+        db, limits, limits.c.project_id.in_(projects) | (limits.c.domain_id == domain_id)
+    )
     await rows.delete(db, group.group, group.group.c.domain_id == domain_id)
     await rows.delete(db, user.user, user.user.c.domain_id == domain_id)
     await rows.delete(db, role.role, role.role.c.domain_id == domain_id)

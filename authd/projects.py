@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import credentials, domains, revocations, rows, trusts
+from authd import credentials, domains, limits, revocations, rows, trusts
 from authd.authority import TREE_DEPTH_MAX
 from authd.rows import Row
 from authd.tables import assignment, project, user
@@ -105,6 +105,7 @@ async def delete(db: Connection, row: Row, now_us: int) -> None:
     grants = assignment.assignment
     await rows.delete(db, grants, grants.c.target == "project", grants.c.target_id == row["id"])
     await credentials.delete_of_project(db, row["id"])
+    await limits.delete_of(db, row["id"])
     await trusts.delete_of_project(db, row["id"], now_us)
     users = user.user
     await db.execute(

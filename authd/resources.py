@@ -7,17 +7,21 @@ from authd.api.assignments import RoleAssignments
 from authd.api.auth import Auth
 from authd.api.credentials import Credentials, Ec2Credentials
 from authd.api.domains import Domains
+from authd.api.endpoint_filters import EndpointGroups, ProjectEndpoints
 from authd.api.endpoints import Endpoints
 from authd.api.federation import FederatedLogin, IdentityProviders, Mappings, ServiceProviders
 from authd.api.grants import Grants
 from authd.api.groups import Groups
 from authd.api.inferences import Inferences
+from authd.api.limits import Limits, RegisteredLimits
 from authd.api.oauth2 import OAuth2
+from authd.api.policies import EndpointPolicies, Policies
 from authd.api.projects import Projects
 from authd.api.regions import Regions
 from authd.api.roles import Roles
 from authd.api.services import Services
 from authd.api.signatures import Signatures
+from authd.api.tags import Tags
 from authd.api.trusts import Trusts
 from authd.api.users import Users
 
@@ -45,4 +49,11 @@ RESOURCES = (
     Regions,
     Services,
     Endpoints,
+    EndpointGroups,
+    ProjectEndpoints,
+    EndpointPolicies,
+    Policies,
+    Limits,
+    RegisteredLimits,
+    Tags,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, rows
+from authd import domains, rows, tags
 from authd.api import immutable
 from authd.authority import Authority
 from authd.rows import Row
@@ -45,7 +45,7 @@ def shown(call: Call, row: Row) -> dict[str, Any]:
         "name": row["name"],
         "description": row["description"],
         "enabled": row["enabled"],
-        "tags": [],
+        "tags": row.get("tags", []),
         "options": row["options"],
         "links": {"self": call.url("v3", "domains", row["id"])},
     }
@@ -80,6 +80,7 @@ class Domains:
             wanted["id"] = own
         async with self._database.read() as db:
             found = await rows.matching(db, domains.TABLE, is_domain=True, **wanted)
+            found = await tags.joined(db, found)
         return collection(call, "domains", found, shown, "name", "description")
 
     async def create(self, call: Call) -> dict[str, Any]:
@@ -97,12 +98,15 @@ class Domains:
         }
         async with self._database.write() as db:
             await domains.create(db, row)
+            await tags.replace(db, row["id"], given.get("tags", []))
+            row["tags"] = await tags.of(db, row["id"])
         return {"domain": shown(call, row)}
 
     async def show(self, call: Call) -> dict[str, Any]:
         """Show a domain."""
         async with self._database.read() as db:
             row = await domains.get(db, call.variables["domain_id"])
+            row["tags"] = await tags.of(db, row["id"])
         call.allow(domain=row)
         return {"domain": shown(call, row)}
 
@@ -121,6 +125,9 @@ class Domains:
             more = {name: extra[name] for name in extra if name not in UNSETTABLE}
             known["extra"] = {**row["extra"], **more}
             await domains.update(db, row, known, self._authority.now_us())
+            if "tags" in given:
+                await tags.replace(db, row["id"], given["tags"])
+            known["tags"] = await tags.of(db, row["id"])
         return {"domain": shown(call, {**row, **known})}
 
     async def delete(self, call: Call) -> None:

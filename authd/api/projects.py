@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, projects, rows
+from authd import domains, projects, rows, tags
 from authd.api import immutable
 from authd.authority import Authority
 from authd.rows import Row
@@ -52,7 +52,7 @@ def shown(call: Call, row: Row) -> dict[str, Any]:
         "enabled": row["enabled"],
         "parent_id": row["parent_id"] or None,
         "is_domain": row["is_domain"],
-        "tags": [],
+        "tags": row.get("tags", []),
         "options": row["options"],
         "links": {"self": call.url("v3", "projects", row["id"])},
     }
@@ -102,7 +102,9 @@ class Projects:
         if own:
             wanted["domain_id"] = own
         async with self._database.read() as db:
-            found = await rows.matching(db, projects.TABLE, **wanted)
+            found = await tags.joined(db, await rows.matching(db, projects.TABLE, **wanted))
+        filters = query.exact(*tags.FILTERS)
+        found = [row for row in found if tags.fits(row["tags"], filters)]
         return collection(call, "projects", found, shown, "name", "description")
 
     async def create(self, call: Call) -> dict[str, Any]:
@@ -115,6 +117,8 @@ class Projects:
                 await domains.create(db, row)
             else:
                 await projects.create(db, row)
+            await tags.replace(db, row["id"], given.get("tags", []))
+            row["tags"] = await tags.of(db, row["id"])
         return {"project": shown(call, row)}
 
     def _new_row(self, call: Call, given: dict[str, Any]) -> Row:
@@ -143,7 +147,7 @@ class Projects:
         async with self._database.read() as db:
             row = await projects.get(db, call.variables["project_id"])
             call.allow(project=policy_target(row))
-            body = shown(call, row)
+            body = shown(call, {**row, "tags": await tags.of(db, row["id"])})
             query = call.query
             for field in ("parents", "subtree"):
                 as_list, as_ids = query.flag(f"{field}_as_list"), query.flag(f"{field}_as_ids")
@@ -152,7 +156,7 @@ class Projects:
                 if not as_list and not as_ids:
                     continue
                 find = projects.parents if field == "parents" else projects.subtree
-                found = await find(db, row)
+                found = await tags.joined(db, await find(db, row))
                 if as_list:
                     body[field] = [
                         {"project": shown(call, one)} for one in found if not one["is_domain"]
@@ -180,6 +184,9 @@ class Projects:
                 await domains.update(db, row, known, self._authority.now_us())
             else:
                 await projects.update(db, row, known, self._authority.now_us())
+            if "tags" in given:
+                await tags.replace(db, row["id"], given["tags"])
+            known["tags"] = await tags.of(db, row["id"])
         return {"project": shown(call, {**row, **known})}
 
     async def delete(self, call: Call) -> None:
