@@ -50,8 +50,9 @@ class BlobCalls:
         if not device.room_for(len(call.body)):
             connection.reply(call, wire.FULL)
             return
+        stamp = wire.encode(max(message.stamp, device.generation.number))
         device.write_blob(
-            message, call.body, lambda error: connection.reply(call, status_of(error))
+            message, call.body, lambda error: connection.reply(call, status_of(error), stamp)
         )
 
     def _get_blob(self, device: Device, connection: ServerConnection, call: Frame) -> None:
@@ -105,7 +106,9 @@ class BlobCalls:
         sums = blob_head.sums[first * 16 : (first + -(-(end - start) // SUM_BLOCK_BYTES)) * 16]
         if not sums_match(data, sums):
             raise Corrupt("BadSums", "a blob does not verify")
-        answer = wire.BlobBytes(start, row.body_bytes, blob_head.total, sums, blob_head.owner)
+        answer = wire.BlobBytes(
+            start, row.body_bytes, blob_head.total, sums, blob_head.owner, row.stamp
+        )
         return answer, data
 
     async def _bytes(self, device: Device, segment: int, offset: int, length: int) -> bytes:
@@ -117,7 +120,12 @@ class BlobCalls:
 
     def _drop_blobs(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_drop(call.head)
+        if message.below >= max(1, device.generation.number):  # it may not even know of that pass
+            connection.reply(call, wire.BAD)
+            return
         held = [blob for blob in message.blobs if device.has_any(blob)]
+        if message.below:
+            held = device.generation.droppable(held, message.below)
         if not held:
             connection.reply(call, wire.OK)
             return

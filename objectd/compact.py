@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from core.errors import Corrupt
 from core.limits import MIB
 from core.stamp import ZERO
@@ -70,7 +72,9 @@ def candidates(device: Device) -> list[Candidate]:
     return [
         candidate_of(device, number)
         for number in device.log.segments
-        if number != device.log.active and not _stuck(device, number)
+        if number != device.log.active
+        and not _stuck(device, number)
+        and number not in device.generation.kept_segments
     ]
 
 
@@ -232,6 +236,10 @@ def needed(device: Device, scanned: Scanned) -> bool:
     if kind == records.FORGET:
         limit = records.drop_limit(scanned.key[wire.RANGE_BYTES :]) or scanned.place
         return device.log.segments[0] < limit.segment
+    if kind == records.GENERATION:
+        return device.generation.number <= int.from_bytes(scanned.head, "big")
+    if kind == records.TOUCH:  # an older stamp is as good as none
+        return device.generation.number <= int.from_bytes(scanned.key, "big") + 1
     return False
 
 
@@ -259,10 +267,28 @@ async def _copy(device: Device, scanned: Scanned) -> None:
         names = records.decode_forget_head(scanned.head).rows
         device.reclaim.write_forget(range_id, names, done.set_result, limit=limit)
     else:
+        if kind == records.BLOB:
+            scanned, raw = _stamped(device, scanned, raw, body)
         device.write_again(scanned, raw, body, done.set_result)
     error = await done
     if error is not None:
         raise error
+
+
+def _stamped(device: Device, scanned: Scanned, raw: bytes, body: bytes) -> tuple[Scanned, bytes]:
+    """The record of a piece with the stamp it has by now: the touch that gave it may lie before the copy."""
+    head = records.decode_blob_head(scanned.head)
+    row = device.blob(scanned.key[:-1], scanned.key[-1])
+    assert row is not None
+    stamp = device.generation.stamp_of(scanned.key[:-1], row)
+    if stamp <= head.stamp:
+        return scanned, raw
+    packed = records.encode_head(msgspec.structs.replace(head, stamp=stamp))
+    header = scanned.header._replace(head_bytes=len(packed))
+    prefix = records.encode_prefix(
+        header.kind, scanned.key, packed, header.body_bytes, header.wall_us
+    )
+    return scanned._replace(header=header, head=packed), prefix + body
 
 
 async def run_for_ever(devices: Sequence[Device]) -> None:

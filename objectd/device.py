@@ -25,11 +25,13 @@ from objectd import rows, tally, wire
 from objectd.acceptor import Acceptor
 from objectd.counted import while_counted
 from objectd.damage import Damage
+from objectd.generation import Generation
 from objectd.index import Index
 from objectd.log import Log, Scanned
 from objectd.rangestats import RangeStats
 from objectd.reclaim import Reclaim
 from objectd.record import BlobHead, Place, RegisterHead
+from objectd.registerrow import apply_register
 from objectd.rows import BlobRow, RegisterRow, StatsRow
 
 log = logging.getLogger("ringstack.objectd")
@@ -86,6 +88,8 @@ class Device:
         self.damage = Damage(self)
         self.release: Callable[[], None] | None = None
         self.reclaim = Reclaim(self)
+        self.generation = Generation(self)
+        self.rebuilding = False
         self.stuck_segments: dict[int, int] = {}  # that cannot be copied out, by their living bytes
         self._recover(cut=True)
         self.acceptor = Acceptor(self._stored_ceiling_us)
@@ -110,7 +114,7 @@ class Device:
                 continue
             for scanned in self.log.scan(number, offset if number == segment else 0):
                 self.replay(scanned)
-        self._recovering = False
+        self._recovering = self.rebuilding = False
         if cut:
             self.commit_index()
 
@@ -130,6 +134,8 @@ class Device:
         self._stored_ceiling_us = max(self._stored_ceiling_us, ceiling_us)
         self._uncommitted = 0
         stored = self.index.get(POSITION_KEY)
+        self.rebuilding = stored is None
+        self.generation.load()
         segment, offset = _POSITION.unpack(stored) if stored is not None else (0, 0)
         return segment, offset
 
@@ -161,7 +167,7 @@ class Device:
         """
         kind = scanned.header.kind
         if kind == records.REGISTER:
-            self._apply_register(scanned, body)
+            apply_register(self, scanned, body)
         elif kind == records.BLOB:
             self._apply_blob(scanned)
         elif kind in {records.DROP, records.DROP_PIECES}:
@@ -169,6 +175,10 @@ class Device:
                 self._apply_drop(scanned, what)
         elif kind == records.FENCE:
             self._apply_fence(scanned)
+        elif kind == records.GENERATION:
+            self.generation.apply(scanned)
+        elif kind == records.TOUCH:
+            self.generation.apply_touch(scanned)
         elif kind == records.FLOOR:
             self.reclaim.apply_floor(scanned)
         elif kind == records.FORGET:
@@ -181,51 +191,6 @@ class Device:
         self._uncommitted += 1
         if self._uncommitted % COMMIT_RECORDS == 0:
             self.commit_index()
-
-    def _apply_register(self, scanned: Scanned, body: bytes) -> None:
-        head = records.decode_register_head(scanned.head)
-        range_id, name = scanned.key[: wire.RANGE_BYTES], scanned.key[wire.RANGE_BYTES :]
-        key = rows.register_key(range_id, name)
-        value = self.index.get(key)
-        old = None if value is None else rows.unpack_register(value)
-        if old is not None:
-            if old.ballot > head.ballot or (
-                old.ballot == head.ballot and old.place == scanned.place
-            ):
-                return
-            if old.ballot == head.ballot and not body and scanned.header.body_bytes:
-                return  # a damaged copy never replaces a good one
-            self.account_segment(old.place, -1)
-            if old.expires_s:
-                self.index.delete(rows.expiry_key(old.expires_s, range_id, name))
-        else:
-            self.register_count += 1
-        end = head.summary_bytes + head.meta_bytes
-        damaged = scanned.header.body_bytes > 0 and not body
-        keep_meta = head.meta_bytes <= rows.META_IN_ROW_BYTES_MAX
-        row = RegisterRow(
-            head.ballot,
-            head.flags | (rows.DAMAGED if damaged else 0),
-            head.size,
-            head.expires_s,
-            head.digest,
-            scanned.place,
-            head.summary_bytes,
-            head.meta_bytes,
-            scanned.header.body_bytes - end,
-            name if len(name) > rows.NAME_CUT_BYTES else b"",
-            body[: head.summary_bytes],
-            body[head.summary_bytes : end] if keep_meta else b"",
-        )
-        self.index.put(key, rows.pack_register(row))
-        if head.expires_s and head.flags & wire.LIVE:
-            self.index.put(rows.expiry_key(head.expires_s, range_id, name), b"")
-        self.account_segment(scanned.place, 1)
-        self.count_register(range_id, name, old, row)
-        if damaged:
-            self.damage.tell_register(range_id, name)
-        else:
-            self.damage.register_replaced(key)
 
     def count_register(
         self, range_id: bytes, name: bytes, old: RegisterRow | None, new: RegisterRow | None
@@ -267,6 +232,7 @@ class Device:
             self.blob_count += 1
         header = scanned.header
         head = records.decode_blob_head(scanned.head)
+        stamp = head.stamp if value is None else max(head.stamp, old.stamp)
         row = BlobRow(
             scanned.place,
             header.head_bytes,
@@ -274,6 +240,7 @@ class Device:
             header.wall_us,
             head.policy,
             head.total,
+            stamp=stamp,
         )
         self.index.put(key, rows.pack_blob(row))
         tally.count_piece(self.index, partition, scanned.key, row, sign=1)
@@ -369,6 +336,7 @@ class Device:
         if self._recovering or self._broken or self.disk.free_bytes() < INDEX_ROOM_BYTES:
             return
         self.flush_stats()
+        self.generation.tidy()
         for number in sorted(self._segments_dirty):
             live = self._segment_live[number]
             self.index.put(rows.segment_key(number), live.to_bytes(8, "big"))
@@ -503,7 +471,8 @@ class Device:
         self, call: wire.PutBlob, body: Buffer, done: Callable[[OSError | None], None]
     ) -> None:
         """Make a blob durable."""
-        head = records.encode_head(BlobHead(call.owner, call.total, call.sums, call.policy))
+        stamp = max(call.stamp, self.generation.number)
+        head = records.encode_head(BlobHead(call.owner, call.total, call.sums, call.policy, stamp))
         written = while_counted(self._incoming, (call.blob,), done)
         self.write(records.BLOB, call.blob + bytes((call.fragment,)), head, (body,), written)
 
@@ -543,10 +512,11 @@ class Device:
 
     def has_any(self, blob: bytes) -> bool:
         """Some fragment of a blob is held, or on its way to the log."""
-        prefix = rows.blob_prefix(self.partition_of(blob), blob)
-        return blob in self._incoming or any(
-            True for _ in self.index.scan(prefix, prefix + b"\xff\xff")
-        )
+        return blob in self._incoming or bool(self.pieces(blob))
+
+    def incoming(self, blob: bytes) -> bool:
+        """A piece of this blob is on its way to the log."""
+        return blob in self._incoming
 
     def write_ceiling(self, ceiling_us: int, done: Callable[[OSError | None], None]) -> None:
         """Make a promise ceiling durable."""
@@ -563,6 +533,12 @@ class Device:
         """Row of a blob, or None."""
         value = self.index.get(self.blob_key(blob, fragment))
         return None if value is None else rows.unpack_blob(value)
+
+    def pieces(self, blob: bytes) -> list[tuple[bytes, BlobRow]]:
+        """Index keys and rows of all fragments held of a blob."""
+        prefix = rows.blob_prefix(self.partition_of(blob), blob)
+        found = self.index.scan(prefix, prefix + b"\xff\xff")
+        return [(key, rows.unpack_blob(value)) for key, value in found]
 
     def status(self) -> wire.DeviceStatus:
         """The device in numbers."""

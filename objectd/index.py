@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-FORMAT = 4  # of keys and values; an index of another format is removed and built again
+FORMAT = 5  # of keys and values; an index of another format is removed and built again
 
 
 class Index(Protocol):

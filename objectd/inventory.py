@@ -63,7 +63,9 @@ def blobs(device: Device, connection: ServerConnection, call: Frame) -> None:
         row = rows.unpack_blob(value)
         if message.policy in {None, row.policy} and not row.bad:
             blob = key[rows.PARTITIONED_BYTES : -1]
-            found.append(wire.BlobRow(blob, key[-1], row.policy, row.total, row.body_bytes))
+            found.append(
+                wire.BlobRow(blob, key[-1], row.policy, row.total, row.body_bytes, row.stamp)
+            )
     connection.reply(call, wire.OK, b"", wire.encode(found))
 
 

@@ -31,9 +31,13 @@ FENCE = 4
 DROP = 5
 FLOOR = 10
 FORGET = 11
+GENERATION = 12
+TOUCH = 13
 GROUP = 6  # begins what is synced together; all before it was synced when it was written
 DROP_PIECES = 16  # like DROP, of single fragments
-KINDS = frozenset({BLOB, REGISTER, CEILING, FENCE, DROP, GROUP, DROP_PIECES, FLOOR, FORGET})
+KINDS = frozenset(
+    {BLOB, REGISTER, CEILING, FENCE, DROP, GROUP, DROP_PIECES, FLOOR, FORGET, GENERATION, TOUCH}
+)
 
 
 class RegisterHead(msgspec.Struct, array_like=True, frozen=True):
@@ -55,6 +59,7 @@ class BlobHead(msgspec.Struct, array_like=True, frozen=True):
     total: int
     sums: bytes
     policy: int = 0
+    stamp: int = 0
 
 
 class RecordHeader(NamedTuple):

@@ -5,6 +5,7 @@ R range name -> register row     E expiry range name -> (empty), ordered by time
 B partition blob fragment -> blob row            S partition range -> statistics and stage
 P policy partition fragment -> tally of pieces   Q partition -> tally of ranges
 G segment -> living bytes                        M name -> device state
+W generation number -> register row that was replaced while a sweep was under way
 
 LMDB keys end at 511 bytes and names may have 1,024, so a longer name is cut and its hash appended; rows
 whose keys share such a cut are put in order by their full names when they are listed.
@@ -28,6 +29,7 @@ STATS_TABLE = b"S"
 PIECE_TALLY_TABLE = b"P"
 RANGE_TALLY_TABLE = b"Q"
 SEGMENT_TABLE = b"G"
+REPLACED_TABLE = b"W"
 META_TABLE = b"M"
 
 NAME_CUT_BYTES = 440  # keeps E keys (1 + 8 + 16 + cut + 1 + 16) below LMDB's 511
@@ -39,7 +41,7 @@ DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot 
 
 # ballot, flags, size, expires_s, digest, segment, offset, length, name, summary, meta, inline bytes
 _REGISTER = struct.Struct(">16sBQQ16sIQIHHII")
-_BLOB = struct.Struct(">IQIIIQHI?")
+_BLOB = struct.Struct(">IQIIIQHI?I")
 _STATS = struct.Struct(">QQ16s16sQQ16s")
 _TALLY = struct.Struct(">QQ16s")
 
@@ -86,6 +88,7 @@ class BlobRow(NamedTuple):
     policy: int
     total: int
     bad: bool = False  # it was found not to verify, and counts as missing
+    stamp: int = 0  # generation in which it was written or touched
 
 
 class StatsRow(NamedTuple):
@@ -261,6 +264,7 @@ def pack_blob(row: BlobRow) -> bytes:
         row.policy,
         row.total,
         row.bad,
+        row.stamp,
     )
 
 

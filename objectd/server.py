@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,14 +29,23 @@ from objectd.device import Device
 from objectd.listing import Pager
 from objectd.pagecache import PageCache
 from objectd.placement import Placement
+from objectd.reclaimcalls import ReclaimCalls
 from objectd.ringcalls import RingCalls
 from objectd.rows import RegisterRow
+from objectd.sweepcalls import SweepCalls
 
 log = logging.getLogger("ringstack.objectd")
 
-FLAGS = wire.LIVE | wire.GONE  # that a record may have on the wire
+FLAGS = wire.LIVE | wire.GONE | wire.NAMES  # that a record may have on the wire
 
 Operation = Callable[[Device, ServerConnection, Frame], None]
+
+
+class Told(NamedTuple):
+    """The range's floor (empty: none) and the device's generation, as of when a row was looked at."""
+
+    floor: bytes
+    generation: int
 
 
 class ObjectServer:
@@ -69,12 +79,10 @@ class ObjectServer:
             wire.LIST: self._list,
             wire.STATS: self._stats,
             wire.EXPIRED: self._expired,
-            wire.FLOOR: self._floor,
-            wire.TOMBSTONES: self._tombstones,
-            wire.HOLDS: self._holds,
-            wire.RECLAIM: self._reclaim,
             **inventory.OPERATIONS,
             **self.ring.operations,
+            **ReclaimCalls(self.ring.misplaced).operations,
+            **SweepCalls(self._spawn).operations,
             **BlobCalls(self._spawn, lambda: self.frames.epoch).operations,
         }
         self._whole: dict[int, Callable[[ServerConnection, Frame], None]] = {
@@ -155,7 +163,8 @@ class ObjectServer:
         ahead = acceptor.wants_ceiling(clock_of(ballot))
         if ahead is not None and device.identity.device not in self._ceiling_waiters:
             self._raise_ceiling(device, ahead, _nothing, _nothing)
-        self._reply_held(device, connection, call, row, want=message.want, floor=floor)
+        told = told_of(device, message.range_id)
+        self._reply_held(device, connection, call, row, want=message.want, told=told)
 
     def _may_promise(
         self, device: Device, connection: ServerConnection, call: Frame, message: wire.Prepare
@@ -172,13 +181,19 @@ class ObjectServer:
         def failed() -> None:
             connection.reply(call, wire.FAILED)
 
+        def told(error: OSError | None) -> None:
+            again() if error is None else failed()
+
+        if message.generation > device.generation.coming:
+            device.generation.raise_to(message.generation, told)
+            return False
         stage = stage_of(message.ballot)
         if stage > device.stats(message.range_id).stage:
             self._write_fence(
                 device,
                 message.range_id,
                 stage,
-                lambda error: again() if error is None else failed(),
+                told,
             )
             return False
         needed = device.acceptor.needs_ceiling(message.ballot)
@@ -246,6 +261,10 @@ class ObjectServer:
         if blocking is not None:
             connection.reply(call, wire.REFUSED, wire.encode(wire.Refusal(blocking)))
             return
+        late = device.generation.refusal(message)
+        if late is not None:
+            connection.reply(call, late, wire.encode(wire.Refusal(message.ballot)))
+            return
         grows = message.flags & wire.LIVE and len(call.body) > 512
         if grows and not device.room_for(len(call.body)):
             connection.reply(call, wire.FULL)
@@ -277,8 +296,8 @@ class ObjectServer:
             return
         value = device.index.get(key)
         row = None if value is None else rows.unpack_register(value)
-        floor = device.reclaim.floor(message.range_id)
-        self._reply_held(device, connection, call, row, want=message.want, floor=floor)
+        told = told_of(device, message.range_id)
+        self._reply_held(device, connection, call, row, want=message.want, told=told)
 
     def _reply_held(
         self,
@@ -288,11 +307,13 @@ class ObjectServer:
         row: RegisterRow | None,
         *,
         want: int,
-        floor: bytes,
+        told: Told,
     ) -> None:
         """Answer with what is held, and as much of its body as is wanted."""
         if row is None:
-            head = _HELD_NOTHING if floor == ZERO else wire.encode(wire.Held(floor=floor))
+            head = (
+                _HELD_NOTHING if told == _NOTHING_TOLD else wire.encode(wire.Held(*_ABSENT, *told))
+            )
             connection.reply(call, wire.OK, head)
             return
         if row.damaged:
@@ -300,11 +321,11 @@ class ObjectServer:
             return
         in_row = bool(row.meta) or not row.meta_bytes
         if want == wire.WANT_BALLOT:
-            connection.reply(call, wire.OK, held_of(row, floor))
+            connection.reply(call, wire.OK, held_of(row, told))
         elif in_row and (want == wire.WANT_META or not row.inline_bytes):
-            connection.reply(call, wire.OK, held_of(row, floor), row.summary + row.meta)
+            connection.reply(call, wire.OK, held_of(row, told), row.summary + row.meta)
         else:
-            self._reply_logged(device, connection, call, row, want=want, floor=floor)
+            self._reply_logged(device, connection, call, row, want=want, told=told)
 
     def _reply_logged(
         self,
@@ -314,7 +335,7 @@ class ObjectServer:
         row: RegisterRow,
         *,
         want: int,
-        floor: bytes,
+        told: Told,
     ) -> None:
         """Answer with a body from the log, at once when it is in memory."""
         try:
@@ -322,9 +343,9 @@ class ObjectServer:
         except (OSError, Corrupt):
             data = None
         if data is not None:
-            _reply_verified(device, connection, call, row, want=want, floor=floor, data=data)
+            _reply_verified(device, connection, call, row, want=want, told=told, data=data)
             return
-        self._spawn(self._reply_read(device, connection, call, row, want=want, floor=floor))
+        self._spawn(self._reply_read(device, connection, call, row, want=want, told=told))
 
     async def _reply_read(
         self,
@@ -334,7 +355,7 @@ class ObjectServer:
         row: RegisterRow,
         *,
         want: int,
-        floor: bytes,
+        told: Told,
     ) -> None:
         try:
             data = await device.log.read(row.place.segment, row.body_offset, row.whole_bytes)
@@ -342,7 +363,7 @@ class ObjectServer:
             log.error("a register cannot be read from %s: %s", device.identity.name, error)
             connection.reply(call, wire.FAILED)
             return
-        _reply_verified(device, connection, call, row, want=want, floor=floor, data=data)
+        _reply_verified(device, connection, call, row, want=want, told=told, data=data)
 
     def _fence(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_fence(call.head)
@@ -374,48 +395,6 @@ class ObjectServer:
             done(error)
 
         device.write(records.FENCE, range_id, stage.to_bytes(4, "big"), (), written)
-
-    # -- tombstones ----------------------------------------------------------------------------
-
-    def _floor(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_floor(call.head)
-        if self.ring.misplaced(connection, call, message.range_id, message.config):
-            return
-        if device.stats(message.range_id).floor >= message.floor:
-            connection.reply(call, wire.OK)
-            return
-        device.reclaim.write_floor(
-            message.range_id,
-            message.floor,
-            lambda error: connection.reply(call, status_of(error)),
-        )
-
-    def _tombstones(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_tombstones_call(call.head)
-        if not self.ring.misplaced(connection, call, message.range_id, message.config):
-            page = device.reclaim.tombstones(message)
-            connection.reply(call, wire.OK, b"", wire.encode(page))
-
-    def _holds(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_rows(call.head)
-        if not self.ring.misplaced(connection, call, message.range_id, message.config):
-            answer = device.reclaim.holds(message.range_id, message.rows)
-            connection.reply(call, wire.OK, b"", wire.encode(answer))
-
-    def _reclaim(self, device: Device, connection: ServerConnection, call: Frame) -> None:
-        message = wire.decode_rows(call.head)
-        if self.ring.misplaced(connection, call, message.range_id, message.config):
-            return
-        names = device.reclaim.reclaimable(message.range_id, message.rows)
-        answer = wire.encode(len(names))
-        if not names:
-            connection.reply(call, wire.OK, b"", answer)
-            return
-        device.reclaim.write_forget(
-            message.range_id,
-            names,
-            lambda error: connection.reply(call, status_of(error), b"", answer),
-        )
 
     # -- ranges --------------------------------------------------------------------------------
 
@@ -532,6 +511,8 @@ class ObjectServer:
 
 
 _HELD_NOTHING = wire.encode(wire.Held())
+_NOTHING_TOLD = Told(b"", 0)
+_ABSENT = (ZERO, 0, 0, 0, b"", 0, 0, 0)
 
 
 def _version(device: Device, message: wire.ListCall) -> tuple[bytes, bytes]:
@@ -554,8 +535,14 @@ def _reply_page(
     connection.reply(call, wire.OK, b"", page)
 
 
-def held_of(row: RegisterRow, floor: bytes) -> bytes:
-    """Head of a reply that tells what is held, and the range's floor."""
+def told_of(device: Device, range_id: bytes) -> Told:
+    """What the head of such a reply tells beside that."""
+    floor = device.reclaim.floor(range_id)
+    return Told(b"" if floor == ZERO else floor, device.generation.number)
+
+
+def held_of(row: RegisterRow, told: Told) -> bytes:
+    """Head of a reply that tells what is held."""
     return wire.encode(
         wire.Held(
             row.ballot,
@@ -566,7 +553,7 @@ def held_of(row: RegisterRow, floor: bytes) -> bytes:
             row.summary_bytes,
             row.meta_bytes,
             row.inline_bytes,
-            b"" if floor == ZERO else floor,
+            *told,
         )
     )
 
@@ -578,7 +565,7 @@ def _reply_verified(
     row: RegisterRow,
     *,
     want: int,
-    floor: bytes,
+    told: Told,
     data: bytes,
 ) -> None:
     """Send what is wanted of a body read from the log, once all of it has been verified."""
@@ -590,7 +577,7 @@ def _reply_verified(
         return
     front = row.summary_bytes + row.meta_bytes
     body = data if want == wire.WANT_ALL else data[:front]
-    connection.reply(call, wire.OK, held_of(row, floor), body)
+    connection.reply(call, wire.OK, held_of(row, told), body)
 
 
 def _harmless(message: wire.Accept, floor: bytes) -> bool:

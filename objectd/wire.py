@@ -45,6 +45,11 @@ FLOOR = 30
 TOMBSTONES = 31
 HOLDS = 32
 RECLAIM = 33
+GENERATION = 34
+BEGIN_SWEEP = 35
+NAMING = 36
+END_SWEEP = 37
+TOUCH = 38
 
 # statuses of replies
 OK = 0
@@ -56,12 +61,14 @@ CORRUPT = 5  # the bytes here do not verify; use another copy
 FAILED = 6  # the device failed or is read-only
 BAD = 7  # the call itself is malformed
 OLD_RING = 8  # the range has moved: the caller's ring is older than the one here (frame's epoch)
+LATE = 10  # the blobs this record names were written too long ago: they may have been swept
 NEW_RING = 9  # the caller's ring is newer than the one that is in force here: tell it, ask again
 
 # record flags
 LIVE = 1  # counts and lists
 DAMAGED = 2  # in rows of a listing: only the ballot is known here
 GONE = 4  # the record is a tombstone, which may be reclaimed one day
+NAMES = 8  # the record names blobs
 
 # how much of a register a call wants back
 WANT_BALLOT = 0
@@ -73,6 +80,7 @@ ANY_STAGE = STAGE_MAX
 
 RANGE_BYTES = 16
 BLOB_ID_BYTES = 16
+NOTHING_NEW = 0xFFFFFFFF  # stamp of a record that names no blobs but those its parent named
 NAME_BYTES_MAX = OBJECT_NAME_BYTES_MAX + 64  # parts and uploads add their ids
 SUMMARY_BYTES_MAX = 0xFFFF
 
@@ -88,18 +96,20 @@ After = Annotated[
 
 
 class Prepare(msgspec.Struct, array_like=True, frozen=True):
-    """Promise `ballot` for a register, and tell what is held."""
+    """Promise `ballot` for a register, and tell what is held. `generation`: the highest heard of."""
 
     range_id: Id
     name: Name
     ballot: Id
     want: Byte
+    generation: Word = 0
 
 
 class Held(msgspec.Struct, array_like=True, frozen=True):
     """What a replica holds. An absent register has ballot ZERO. Body: summary + meta + inline as wanted.
 
     `floor`: the range's (empty: none): what was accepted at or below it may have been reclaimed.
+    `generation`: the device's.
     """
 
     ballot: bytes = ZERO
@@ -111,13 +121,15 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
     meta_bytes: int = 0
     inline_bytes: int = 0
     floor: bytes = b""
+    generation: int = 0
 
 
 class Accept(msgspec.Struct, array_like=True, frozen=True):
     """Store a record at `ballot`. Body: summary + meta + inline.
 
     `chosen`: a majority is known to hold exactly this record, so promises cannot stand in its way, and
-    to have held it when the range had this `floor`.
+    to have held it when the range had this `floor`. Of a record that names blobs: `basis` is the generation
+    of the device from which its parent was read, `stamp` the lowest of the blobs it names anew.
     """
 
     range_id: Id
@@ -131,6 +143,8 @@ class Accept(msgspec.Struct, array_like=True, frozen=True):
     meta_bytes: Count
     chosen: bool = False
     floor: bytes = b""
+    basis: Word = 0
+    stamp: Word = NOTHING_NEW
 
 
 class Refusal(msgspec.Struct, array_like=True, frozen=True):
@@ -316,6 +330,7 @@ class BlobRow(msgspec.Struct, array_like=True, frozen=True):
     policy: int
     total: int
     size: int
+    stamp: int = 0
 
 
 class PartitionsCall(msgspec.Struct, array_like=True, frozen=True):
@@ -368,7 +383,7 @@ class PutBlob(msgspec.Struct, array_like=True, frozen=True):
     """Store a blob (or one fragment of it). `sums`: xxh3-128 of each 64 KiB block of the body, joined.
 
     `owner` is the index range the blob was written for; `total` the length of the whole stripe;
-    `policy` says how many pieces it has and where they belong.
+    `policy` says how many pieces it has and where they belong; `stamp` is the highest generation heard of.
     """
 
     blob: Id
@@ -377,6 +392,7 @@ class PutBlob(msgspec.Struct, array_like=True, frozen=True):
     total: Word
     sums: bytes
     policy: Short = 0
+    stamp: Word = 0
 
 
 class GetBlob(msgspec.Struct, array_like=True, frozen=True):
@@ -391,7 +407,7 @@ class GetBlob(msgspec.Struct, array_like=True, frozen=True):
 class BlobBytes(msgspec.Struct, array_like=True, frozen=True):
     """Where the returned bytes begin, the blob's length here, the stripe's total, and their blocks' sums.
 
-    `owner`: as it was put.
+    `owner`: as it was put. `stamp`: the generation in which it was written or touched.
     """
 
     start: int
@@ -399,10 +415,50 @@ class BlobBytes(msgspec.Struct, array_like=True, frozen=True):
     total: int
     sums: bytes
     owner: bytes = b""
+    stamp: int = 0
 
 
 class DropBlobs(msgspec.Struct, array_like=True, frozen=True):
-    """Forget these blobs (all fragments of them held here)."""
+    """Forget these blobs (all fragments of them held here).
+
+    `below`: only those whose pieces here were all written and touched before that generation; 0 = all.
+    """
+
+    blobs: list[Id]
+    below: Word = 0
+
+
+class GenerationState(msgspec.Struct, array_like=True, frozen=True):
+    """A device's generation, when it rose (µs by its own clock), and whether it knows what it held then."""
+
+    number: int
+    begun_us: int
+    whole: bool
+
+
+class SweepCall(msgspec.Struct, array_like=True, frozen=True):
+    """Raise the generation, or end the pass of one."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=0xFFFFFFFF)]
+
+
+class NamingCall(msgspec.Struct, array_like=True, frozen=True):
+    """Records that name blobs, of those held when the generation rose; `replaced`: of those replaced since."""
+
+    number: Word
+    replaced: bool
+    after: bytes
+
+
+class Naming(msgspec.Struct, array_like=True, frozen=True):
+    """Meta of each record; `after` is empty at the end."""
+
+    metas: list[bytes]
+    after: bytes
+
+
+class TouchCall(msgspec.Struct, array_like=True, frozen=True):
+    """Stamp these blobs with the current generation: a record is about to name them."""
 
     blobs: list[Id]
 
@@ -510,6 +566,12 @@ decode_floor = msgspec.msgpack.Decoder(Floor).decode
 decode_tombstones_call = msgspec.msgpack.Decoder(TombstonesCall).decode
 decode_tombstones = msgspec.msgpack.Decoder(Tombstones).decode
 decode_rows = msgspec.msgpack.Decoder(RowsCall).decode
+decode_generation = msgspec.msgpack.Decoder(GenerationState).decode
+decode_sweep = msgspec.msgpack.Decoder(SweepCall).decode
+decode_naming_call = msgspec.msgpack.Decoder(NamingCall).decode
+decode_naming = msgspec.msgpack.Decoder(Naming).decode
+decode_touch = msgspec.msgpack.Decoder(TouchCall).decode
+decode_stamps = msgspec.msgpack.Decoder(list[int | None]).decode
 decode_count = msgspec.msgpack.Decoder(int).decode
 decode_list = msgspec.msgpack.Decoder(ListCall).decode
 decode_stats_call = msgspec.msgpack.Decoder(StatsCall).decode

@@ -19,6 +19,7 @@ from proxy.repair.pace import Pace
 from proxy.store.cluster import Cluster
 from proxy.store.registers import Registers
 from proxy.store.verbs import ClusterStore
+from proxy.sweep.orphans import Orphans, Swept
 from proxy.sweep.tombstones import Reclaimed, Tombstones
 from ring.build import build, next_epoch
 from ring.device import Device as RingDevice
@@ -41,6 +42,7 @@ REPAIR_S = 1.0
 SWEEP_S = 0.7
 SWEEP_OLDER_US = 300_000
 CONDUCT_S = 0.7
+SLICE_BLOBS = 12  # so that a pass takes several
 POLICIES = (
     Policy(0, "replicated-3", "replicated", replicas=3, is_default=True),
     Policy(1, "erasure-2-1", "erasure", data=2, parity=1, codec="zfec"),
@@ -192,6 +194,8 @@ class ProxyNode:
             await asyncio.sleep(SWEEP_S)
             if self._cluster.sweeping:
                 await self.reclaim(SWEEP_OLDER_US)
+            if self._cluster.sweeping and self.name == "p0":
+                await self.sweep()
 
     async def reclaim(self, older_than_us: int) -> Reclaimed:
         """One pass over the tombstones."""
@@ -199,6 +203,12 @@ class ProxyNode:
         broken = frozenset(self._cluster.broken)
         sweep = Tombstones(self._links, Pace(), older_than_us=older_than_us, broken=broken)
         return await sweep.one_pass()
+
+    async def sweep(self) -> Swept:
+        """One pass of the orphan sweep."""
+        assert self._links is not None
+        broken = frozenset(self._cluster.broken)
+        return await Orphans(self._links, Pace(), slice_blobs=SLICE_BLOBS, broken=broken).one_pass()
 
     def kill(self) -> None:
         """End at once; what its clients were doing has no answer."""

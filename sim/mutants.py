@@ -16,6 +16,7 @@ MUTANTS = {
     "hand-off-votes": "a stand-in counts as one of an index range's replicas",
     "digest-ignores-versions": "the digest of a range depends on its names only",
     "no-catch-up": "the new replicas stand alone before joiners have learned what the old ones hold",
+    "sweep-without-grace": "the sweep drops what is unnamed however young it is",
     "tombstone-early": "tombstones go when a majority of the replicas hold them",
 }
 

@@ -19,6 +19,7 @@ import xxhash
 from core.errors import NotFound, RingstackError, Unavailable
 from objectd import rows, wire
 from objectd.device import Device
+from proxy.store import envelope, names
 from proxy.store.record import ListQuery, ObjectName
 from proxy.store.verbs import ClusterStore
 from proxy.sweep.tombstones import EVERYTHING
@@ -106,6 +107,9 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     await _until_done(partial(_rest, cluster))
     await _until_done(partial(_repair, cluster))
     await _until_done(partial(_reclaim, cluster))
+    for _ in range(3):
+        await _until_done(partial(_sweep, cluster))
+    _no_orphans(cluster)
     await _final_reads(cluster, history, keys)
 
 
@@ -181,6 +185,27 @@ async def _reclaim(cluster: SimCluster) -> None:
             ).rows:
                 raise Unavailable("Unreclaimed", f"{node.name} has tombstones")
     await _repair(cluster)
+
+
+async def _sweep(cluster: SimCluster) -> None:
+    """A whole pass of the orphan sweep."""
+    done = await cluster.proxies[0].sweep()
+    if done.problem:
+        raise Unavailable("Unswept", done.problem)
+
+
+def _no_orphans(cluster: SimCluster) -> None:
+    """After two more passes nothing is left that no record names."""
+    named: set[bytes] = set()
+    for node in cluster.nodes:
+        for one in node.device().generation.held(b""):
+            if one.row is not None:
+                record = names.decode_object(envelope.unseal(one.row.meta).record)
+                named |= {extent.blob for extent in record.manifest}
+    for node in cluster.nodes:
+        for key, _ in node.device().index.scan(b"B", b"C"):
+            if key[5:21] not in named:
+                raise Wrong(f"swept: {node.name} holds a blob that nothing names")
 
 
 async def _read(store: ClusterStore, key: ObjectName, operation: Operation) -> None:

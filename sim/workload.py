@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator
 
 from core.errors import NotFound, PreconditionFailed, RingstackError
+from core.limits import STRIPE_BYTES
 from proxy.store.port import Check
 from proxy.store.record import BodyDigest, Draft, ListQuery, ObjectName, ObjectRecord
 from proxy.store.verbs import ClusterStore
@@ -20,6 +21,7 @@ CONTAINERS = ("plain", "coded")
 KINDS = (
     *([h.GET] * 5),
     *([h.PUT] * 3),
+    "copy",
     *([h.PUT_IF_MATCH] * 4),
     *([h.PUT_IF_ABSENT] * 2),
     *([h.DELETE] * 2),
@@ -27,6 +29,7 @@ KINDS = (
     "list",
 )
 OPERATION_TIMEOUT_S = 40.0
+LARGE_RATE = 0.01
 
 
 class Wrong(Exception):
@@ -49,9 +52,11 @@ def absent(record: ObjectRecord | None) -> None:
         raise PreconditionFailed("PreconditionFailed", "it exists")
 
 
-async def pieces(body: bytes) -> AsyncIterator[bytes]:
-    """A body in a few pieces."""
+async def pieces(body: bytes, pause_s: float = 0.0) -> AsyncIterator[bytes]:
+    """A body in a few pieces; with a pause before the last."""
     for start in range(0, len(body), 7000):
+        if pause_s and start + 7000 >= len(body):
+            await asyncio.sleep(pause_s)
         yield body[start : start + 7000]
 
 
@@ -100,11 +105,12 @@ class Client:
         assert proxy.store is not None
         key = self._rng.choice(self._keys)
         kind = self._rng.choice(KINDS)
-        work = (
-            self._list(proxy.store, key.container)
-            if kind == "list"
-            else self._act(proxy.store, kind, key)
-        )
+        if kind == "list":
+            work = self._list(proxy.store, key.container)
+        elif kind == "copy":
+            work = self._copy(proxy.store, key)
+        else:
+            work = self._act(proxy.store, kind, key)
         task = self._cluster.loop.run_as(
             proxy.name, lambda: asyncio.ensure_future(asyncio.wait_for(work, OPERATION_TIMEOUT_S))
         )
@@ -117,6 +123,8 @@ class Client:
         self._count += 1
         tag = f"{self._name}/{self._count}/".encode()
         size = self._rng.choice((40, 40, 600, 9000, 30_000))
+        if self._rng.random() < LARGE_RATE:
+            size = STRIPE_BYTES + 9000
         return (tag * (size // len(tag) + 1))[:size]
 
     async def _act(self, store: ClusterStore, kind: str, key: ObjectName) -> None:
@@ -151,8 +159,28 @@ class Client:
             h.PUT_IF_MATCH: etag_is(operation.expected),
             h.PUT_IF_ABSENT: absent,
         }[kind]
-        await store.put_object(key, pieces(body), draft_of, check=check)
+        pause_s = 0.0
+        if len(body) > STRIPE_BYTES:  # slow: its first blob is there long before its record
+            pause_s = self._rng.choice((0.0, 0.3, 2.0))
+        await store.put_object(key, pieces(body, pause_s), draft_of, check=check)
         self._seen[key] = operation.value
+
+    async def _copy(self, store: ClusterStore, key: ObjectName) -> None:
+        """A write of what another name (or this one) has, naming its blobs."""
+        loop = self._cluster.loop
+        try:
+            source = await store.get_object(self._rng.choice(self._keys))
+        except (RingstackError, TimeoutError):
+            return
+        operation = self._history.call(self._name, h.PUT, "/".join(key[1:3]), loop.now)
+        operation.value = source.record.etag
+        draft = Draft("text/plain", {}, etag=source.record.etag)
+        try:
+            await store.copy_object(source, key, draft)
+            operation.finish(loop.now, h.OK)
+            self._seen[key] = operation.value
+        except (RingstackError, TimeoutError):
+            operation.outcome = h.UNKNOWN
 
     async def _list(self, store: ClusterStore, container: str) -> None:
         """A listing is a read of every name in it, each at its own instant."""

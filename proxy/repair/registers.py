@@ -149,6 +149,7 @@ class RegisterRepair:
             held.meta_bytes,
             chosen=True,
             floor=floor,
+            basis=held.generation,
         )
         await device.link.ask(wire.ACCEPT, device.device, wire.encode(accept), bytes(frame.body))
 

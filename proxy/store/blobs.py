@@ -12,6 +12,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from core import checksum
 from core.env import Buffer, Env
@@ -26,6 +27,7 @@ from proxy.store.layout import Layout, layout_of
 from proxy.store.quorum import BlobWrite, Send
 from proxy.store.record import Extent
 from proxy.store.slowness import Slowness
+from proxy.store.touch import touch
 from ring.policy import Policy
 
 SLOW_S = 1.0  # a write that takes longer is also sent to a hand-off
@@ -35,6 +37,13 @@ OFFLOAD_BYTES = 256 * 1024
 NO_OWNER = bytes(wire.RANGE_BYTES)
 DROP_IDS_MAX = 10_000  # in one call
 DROP_EVERYWHERE_MAX = 16  # in small clusters a drop goes to every device, hand-offs included
+
+
+class Written(NamedTuple):
+    """A blob that is durable, and the lowest generation of the devices that say so."""
+
+    extent: Extent
+    stamp: int
 
 
 class Blobs:
@@ -48,7 +57,7 @@ class Blobs:
 
     # -- writing -------------------------------------------------------------------------------
 
-    async def write(self, policy: Policy, owner: bytes, stripe: bytes) -> Extent:
+    async def write(self, policy: Policy, owner: bytes, stripe: bytes) -> Written:
         """Store a stripe durably under a new id.
 
         Raises Full when devices have no room, Unavailable when too few answer.
@@ -58,23 +67,38 @@ class Blobs:
         if layout.coded:
             pieces = await self._fragments(policy, blob, owner, stripe)
         else:
-            head = _put_head(policy, blob, owner, layout.pieces[0], stripe, len(stripe))
+            head = self._put_head(policy, blob, owner, layout.pieces[0], stripe, len(stripe))
             pieces = [(head, stripe)] * len(layout.pieces)
         primaries, others = self._places(policy, blob, layout)
         writing = BlobWrite(primaries, others, layout.needed)
         try:
-            await _WriteShell(writing, pieces, self._slowness).run()
+            stamp = await _WriteShell(writing, pieces, self._slowness).run()
         except BaseException:
             self.drop([(blob, policy.id)])  # what was stored of it is of no use to anybody
             raise
-        return Extent(blob, policy.id, len(stripe), 0, len(stripe))
+        self._cluster.heard(stamp)
+        return Written(Extent(blob, policy.id, len(stripe), 0, len(stripe)), stamp)
+
+    async def touch(self, extents: Sequence[Extent]) -> int:
+        """Stamp blobs anew before another record names them; returns the lowest stamp.
+
+        Raises Unavailable when too few of their devices answer.
+        """
+        return await touch(self._cluster, extents) if extents else wire.NOTHING_NEW
+
+    def _put_head(
+        self, policy: Policy, blob: bytes, owner: bytes, piece: int, body: bytes, total: int
+    ) -> bytes:
+        sums = checksum.block_sums(body)
+        stamp = self._cluster.generation
+        return wire.encode(wire.PutBlob(blob, piece, owner, total, sums, policy.id, stamp))
 
     async def _fragments(
         self, policy: Policy, blob: bytes, owner: bytes, stripe: bytes
     ) -> list[tuple[bytes, bytes]]:
         fragments = await self._encode(policy, stripe)
         return [
-            (_put_head(policy, blob, owner, number, fragment, len(stripe)), fragment)
+            (self._put_head(policy, blob, owner, number, fragment, len(stripe)), fragment)
             for number, fragment in enumerate(fragments)
         ]
 
@@ -94,8 +118,15 @@ class Blobs:
         head = wire.encode(wire.GetBlob(extent.blob, piece, 0, 1 << 40))
         frame = await Hunt(iter(sources), head, self._slowness).run()
         answer = wire.decode_blob_bytes(frame.head)
+        self._cluster.heard(answer.stamp)  # a copy must not look older than its source
         put = wire.PutBlob(
-            extent.blob, piece, answer.owner, answer.total, answer.sums, extent.policy
+            extent.blob,
+            piece,
+            answer.owner,
+            answer.total,
+            answer.sums,
+            extent.policy,
+            self._cluster.generation,
         )
         await self._give(target, wire.encode(put), frame.body)
 
@@ -111,7 +142,7 @@ class Blobs:
         giving = [
             self._give(
                 target,
-                _put_head(policy, extent.blob, NO_OWNER, number, fragments[number], total),
+                self._put_head(policy, extent.blob, NO_OWNER, number, fragments[number], total),
                 fragments[number],
             )
             for number, target in missing.items()
@@ -228,13 +259,16 @@ class _WriteShell:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stamp = wire.NOTHING_NEW
 
-    async def run(self) -> None:
+    async def run(self) -> int:
+        """Until enough pieces are durable; the lowest generation of the devices that have them."""
         timer = self._loop.call_later(WRITE_TIMEOUT_S, self._expire)
         for send in self._writing.start():
             self._send(send)
         try:
             await self._future
+            return self._stamp
         finally:
             timer.cancel()
 
@@ -298,7 +332,10 @@ class _WriteShell:
         slow = self._loop.call_later(SLOW_S, self._send_beside, send)
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
-                return (await bulk.ask(wire.PUT_BLOB, device, head, body)).status
+                frame = await bulk.ask(wire.PUT_BLOB, device, head, body)
+            if frame.status == wire.OK and not self._future.done():
+                self._stamp = min(self._stamp, wire.decode_count(frame.head))
+            return frame.status
         except TimeoutError:
             return wire.FAILED
         finally:
@@ -315,13 +352,6 @@ class _WriteShell:
     def _expire(self) -> None:
         if not self._future.done():
             self._future.set_exception(_no_quorum(full=self._writing.full))
-
-
-def _put_head(
-    policy: Policy, blob: bytes, owner: bytes, piece: int, body: bytes, total: int
-) -> bytes:
-    sums = checksum.block_sums(body)
-    return wire.encode(wire.PutBlob(blob, piece, owner, total, sums, policy.id))
 
 
 def _no_quorum(*, full: bool) -> Exception:

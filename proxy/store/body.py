@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from core.env import Env
 from core.limits import INLINE_BYTES_MAX, STRIPE_BYTES
-from proxy.store.blobs import Blobs
+from objectd.wire import NOTHING_NEW
+from proxy.store.blobs import Blobs, Written
 from proxy.store.record import Extent
 from ring.policy import Policy
 
@@ -23,12 +24,16 @@ MD5_OFFLOAD_BYTES = 64 * 1024
 
 
 class StoredBody(NamedTuple):
-    """A body that is durable (as blobs) or small enough to travel in its register (inline)."""
+    """A body that is durable (as blobs) or small enough to travel in its register (inline).
+
+    `stamp`: the lowest generation in which a blob of it was written or touched.
+    """
 
     manifest: tuple[Extent, ...]
     inline: bytes
     size: int
     md5: str
+    stamp: int = NOTHING_NEW
 
 
 class BodyWriter:
@@ -41,24 +46,26 @@ class BodyWriter:
         self._owner = owner
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size = 0
-        self._extents: list[Extent] = []
-        self._writes: deque[asyncio.Task[Extent]] = deque()
+        self._written: list[Written] = []
+        self._writes: deque[asyncio.Task[Written]] = deque()
 
     async def write(self, body: AsyncIterator[bytes]) -> StoredBody:
         """Consume the body. Whatever it raises is passed on after the stripes written are dropped."""
         try:
             rest = await self._stripes(body)
-            if not self._extents and not self._writes and len(rest) <= INLINE_BYTES_MAX:
+            if not self._written and not self._writes and len(rest) <= INLINE_BYTES_MAX:
                 self._md5.update(rest)
                 return StoredBody((), rest, len(rest), self._md5.hexdigest())
             if rest:
                 await self._put(rest)
             while self._writes:
-                self._extents.append(await self._writes.popleft())
+                self._written.append(await self._writes.popleft())
         except BaseException:
             await self.abandon()
             raise
-        return StoredBody(tuple(self._extents), b"", self._size, self._md5.hexdigest())
+        extents = tuple([one.extent for one in self._written])
+        stamp = min((one.stamp for one in self._written), default=NOTHING_NEW)
+        return StoredBody(extents, b"", self._size, self._md5.hexdigest(), stamp)
 
     async def _stripes(self, body: AsyncIterator[bytes]) -> bytes:
         """Send every whole stripe on its way; return what remains."""
@@ -78,7 +85,7 @@ class BodyWriter:
 
     async def _put(self, stripe: bytes) -> None:
         while len(self._writes) >= STRIPES_IN_FLIGHT:
-            self._extents.append(await self._writes.popleft())
+            self._written.append(await self._writes.popleft())
         self._size += len(stripe)
         writing = self._blobs.write(self._policy, self._owner, stripe)
         self._writes.append(asyncio.get_running_loop().create_task(writing))
@@ -91,8 +98,8 @@ class BodyWriter:
         """Wait for writes under way and ask the devices to forget everything."""
         results = await asyncio.gather(*self._writes, return_exceptions=True)
         self._writes.clear()
-        written = self._extents + [done for done in results if isinstance(done, Extent)]
-        self._blobs.drop((extent.blob, extent.policy) for extent in written)
+        written = self._written + [done for done in results if isinstance(done, Written)]
+        self._blobs.drop((one.extent.blob, one.extent.policy) for one in written)
 
 
 async def read_extents(

@@ -77,6 +77,7 @@ class Cluster:
         self.env = env
         self.epoch = epoch
         self.clock = HybridClock(env.wall_us, int.from_bytes(env.random_bytes(4), "big"))
+        self.generation = 0  # the highest of any device that we have heard of
         self.on_epoch: Callable[[Epoch], None] | None = None
         self.policies: dict[int, Policy] = {}
         self._key = key
@@ -167,6 +168,10 @@ class Cluster:
                     await self._learned.wait()
             except TimeoutError:
                 return
+
+    def heard(self, generation: int) -> None:
+        """A device has told its generation: others are told with the next call."""
+        self.generation = max(self.generation, generation)
 
     # -- links ---------------------------------------------------------------------------------
 

@@ -172,4 +172,6 @@ class _Gathering:
         targets: Iterator[Target] = iter((self._primaries[number],))
         if not home:
             targets = self._cluster.blob_handoffs(self._blob, self._policy)
-        return bytes((await Hunt(targets, head, self._slowness).run()).body)
+        frame = await Hunt(targets, head, self._slowness).run()
+        self._cluster.heard(wire.decode_blob_bytes(frame.head).stamp)
+        return bytes(frame.body)

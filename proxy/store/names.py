@@ -11,7 +11,6 @@ from core import limits
 from core.errors import Refused
 from objectd import wire
 from proxy.store.record import (
-    OBJECTS,
     AccountRecord,
     ContainerRecord,
     ObjectRecord,
@@ -34,17 +33,22 @@ def container_range(incarnation: bytes, space: str) -> bytes:
     return xxhash.xxh3_128_digest(incarnation + space.encode())
 
 
-def object_entry(record: ObjectRecord, inline: bytes, space: str = OBJECTS) -> NewRecord:
-    """What a register stores for an object. Parts and uploads count only in their own ranges."""
-    del space
+def object_entry(
+    record: ObjectRecord, inline: bytes, *, stamp: int = wire.NOTHING_NEW
+) -> NewRecord:
+    """What a register stores for an object. Parts and uploads count only in their own ranges.
+
+    `stamp`: of the blobs that it names and its parent did not.
+    """
     summary = Summary(record.modified_us, record.size, record.etag, record.content_type)
     return NewRecord(
         encode(record),
         encode(summary),
         inline,
-        wire.LIVE,
+        wire.LIVE | (wire.NAMES if record.manifest else 0),
         record.size,
         record.expires_s,
+        stamp,
     )
 
 

@@ -23,7 +23,8 @@ class Seen(NamedTuple):
     """What a majority of replicas hold: the record of the highest ballot among their answers.
 
     `confirmed`: a majority hold exactly this record. `complete`: `body` has what was asked for. `floor`:
-    the highest of the range: what was held at or below it may have been reclaimed.
+    the highest of the range: what was held at or below it may have been reclaimed. `generation`: the highest
+    of the devices that hold the record.
     """
 
     held: wire.Held
@@ -31,6 +32,7 @@ class Seen(NamedTuple):
     confirmed: bool
     complete: bool
     floor: bytes = b""
+    generation: int = 0
 
 
 class Blocked(NamedTuple):
@@ -96,20 +98,21 @@ def judge_held(
     body: bytes | memoryview = b""
     complete = False
     same: list[int] = []
-    floor = b""
+    floor, generation = b"", 0
     for position, frame in replies.items():
         if frame.status != wire.OK:
             continue
         held = wire.decode_held(frame.head)
         floor = max(floor, held.floor)
         if best is None or held.ballot > best.ballot:
-            best, body, complete, same = held, b"", False, []
+            best, body, complete, same, generation = held, b"", False, [], 0
         if held.ballot == best.ballot:
             same.append(position)
+            generation = max(generation, held.generation)
             if not complete and _carries(frame, held, wants.get(position, wire.WANT_BALLOT)):
                 body, complete = frame.body, True
     assert best is not None
-    return Seen(best, body, majority.of(same), complete, floor)
+    return Seen(best, body, majority.of(same), complete, floor, generation)
 
 
 def _carries(frame: Frame, held: wire.Held, want: int) -> bool:

@@ -58,7 +58,10 @@ class Stored(NamedTuple):
 
 
 class NewRecord(NamedTuple):
-    """What a mutation wants stored. `record` NIL makes a tombstone."""
+    """What a mutation wants stored. `record` NIL makes a tombstone.
+
+    `stamp`: the lowest generation in which the blobs it names anew were written or touched.
+    """
 
     record: bytes
     summary: bytes = b""
@@ -66,6 +69,7 @@ class NewRecord(NamedTuple):
     flags: int = 0
     size: int = 0
     expires_s: int = 0
+    stamp: int = wire.NOTHING_NEW
 
 
 class Mutated(NamedTuple):
@@ -157,6 +161,8 @@ class Registers:
         judged = judge.judge(replies)
         if isinstance(judged, Fenced):
             raise Stale(judged.stage)
+        if isinstance(judged, Seen):
+            self._cluster.heard(judged.generation)
         return judged
 
     # -- mutating ------------------------------------------------------------------------------
@@ -225,7 +231,7 @@ class Registers:
         body = b"".join((new.summary, envelopes.seal(child), new.inline))
         _check_size(new, body)
         attempt.sent = True
-        blocked = await self._accept(replicas, register, ballot, new, body)
+        blocked = await self._accept(replicas, register, seen, ballot, new=new, body=body)
         return blocked or Mutated(current, ballot, new)
 
     def _own_outcome(self, parent: Envelope, attempt: _Attempt) -> bool:
@@ -256,7 +262,7 @@ class Registers:
                 attempt.want = wire.WANT_ALL
                 return Blocked(ZERO, 0, full=False)
             blocked = await self._accept(
-                replicas, register, ballot, _same(current), bytes(seen.body)
+                replicas, register, seen, ballot, new=_same(current), body=bytes(seen.body)
             )
             if blocked is not None:
                 return blocked
@@ -271,7 +277,10 @@ class Registers:
         self, replicas: Replicas, register: Register, ballot: bytes, attempt: _Attempt
     ) -> Seen | Blocked:
         targets, majority, _ = replicas
-        head = wire.encode(wire.Prepare(register.range_id, register.name, ballot, attempt.want))
+        generation = self._cluster.generation
+        head = wire.encode(
+            wire.Prepare(register.range_id, register.name, ballot, attempt.want, generation)
+        )
         self._turn += 1
         first = preferred(targets, majority, self._turn)
         replies = await Round(targets, wire.PREPARE, lambda _: head, enough=majority.granted).run(
@@ -281,13 +290,17 @@ class Registers:
         judged = propose.judge_held(replies, majority, wants)
         if isinstance(judged, Fenced):
             raise _fenced_at(judged, attempt)
+        if isinstance(judged, Seen):
+            self._cluster.heard(judged.generation)
         return judged
 
     async def _accept(
         self,
         replicas: Replicas,
         register: Register,
+        seen: Seen,
         ballot: bytes,
+        *,
         new: NewRecord,
         body: bytes,
     ) -> Blocked | None:
@@ -306,6 +319,8 @@ class Registers:
                 wire.digest_of(body),
                 summary_bytes,
                 len(body) - summary_bytes - len(new.inline),
+                basis=seen.generation,
+                stamp=new.stamp,
             )
         )
         replies: Replies = await Round(
@@ -318,6 +333,8 @@ class Registers:
         if granted(replies):
             return None
         propose.check_placed(replies)
+        if any(frame.status == wire.LATE for frame in replies.values()):
+            raise UnknownOutcome("TooLate", "the upload took so long that it may have been swept")
         if propose.fenced(replies) is not None:
             raise UnknownOutcome("Fenced", "the container changed while the write was under way")
         return propose.blocked(replies, len(targets))

@@ -13,6 +13,7 @@ import msgspec
 
 from core.errors import NotFound, PreconditionFailed, Refused
 from core.limits import INLINE_BYTES_MAX, MANIFEST_ENTRIES_MAX
+from objectd import wire
 from proxy.store import envelope, names
 from proxy.store.blobs import Blobs
 from proxy.store.body import BodyWriter, StoredBody, read_extents, slice_extents
@@ -177,7 +178,7 @@ class ClusterStore:
             raise
         try:
             make = self._maker(draft, stored)
-            return await self._commit(where, make, stored.inline, check)
+            return await self._commit(where, make, stored, check)
         except Refused:
             # after any other end the record may yet appear, so its blobs stay (the sweep decides)
             await writer.abandon()
@@ -215,10 +216,11 @@ class ClusterStore:
         self,
         where: ObjectName,
         make: Callable[[int], ObjectRecord],
-        inline: bytes,
+        stored: StoredBody,
         check: Check | None,
     ) -> Found:
         """One register mutation: the record becomes what `where` names."""
+        inline, stamp = stored.inline, stored.stamp
         now_us = self._env.wall_us()
         made: list[ObjectRecord] = []
 
@@ -228,7 +230,7 @@ class ClusterStore:
                 check(old)
             record = make(now_us if old is None else max(now_us, old.modified_us + 1))
             made.append(record)
-            return names.object_entry(record, inline)
+            return names.object_entry(record, inline, stamp=stamp)
 
         outcome = await self._mutate(where, decide)
         self._retire(outcome, made[-1])
@@ -314,10 +316,11 @@ class ClusterStore:
         if source.record.manifest:
             source = await self._share(source)
         record = source.record
-        stored = StoredBody(record.manifest, source.inline, record.body_size, record.etag)
+        stamp = await self.blobs.touch(record.manifest)
+        stored = StoredBody(record.manifest, source.inline, record.body_size, record.etag, stamp)
         draft = draft._replace(size=record.size if draft.size is None else draft.size)
         make = self._maker(draft, stored, shared=bool(record.manifest))
-        return await self._commit(where, make, stored.inline, check)
+        return await self._commit(where, make, stored, check)
 
     async def _share(self, found: Found) -> Found:
         """Mark a record as sharing its blobs, so that its end does not take them along.
@@ -360,13 +363,14 @@ class ClusterStore:
                 (await self._share(found) if found.record.manifest else found, start, length)
                 for found, start, length in pieces
             ]
-        manifest = await self._manifest_of(where, pieces)
+        manifest, stamp = await self._manifest_of(where, pieces)
         if len(manifest) > MANIFEST_ENTRIES_MAX:
             raise Refused("ManifestTooLong", "the object would consist of too many pieces")
         size = sum(extent.length for extent in manifest)
-        stored = StoredBody(tuple(manifest), b"", size, draft.etag)
+        stamp = min(stamp, await self.blobs.touch(manifest))
+        stored = StoredBody(tuple(manifest), b"", size, draft.etag, stamp)
         shared = not adopt or any(found.record.shared for found, _, _ in pieces)
-        return await self._commit(where, self._maker(draft, stored, shared=shared), b"", check)
+        return await self._commit(where, self._maker(draft, stored, shared=shared), stored, check)
 
     async def _compose_small(
         self,
@@ -382,16 +386,17 @@ class ClusterStore:
         ]
         inline = b"".join(parts)
         stored = StoredBody((), inline, len(inline), draft.etag or "")
-        return await self._commit(where, self._maker(draft, stored), inline, check)
+        return await self._commit(where, self._maker(draft, stored), stored, check)
 
     async def _manifest_of(
         self, where: ObjectName, pieces: Sequence[tuple[Found, int, int]]
-    ) -> list[Extent]:
-        """Extents of all pieces; inline bytes between them become blobs of their own."""
+    ) -> tuple[list[Extent], int]:
+        """Extents of all pieces; inline bytes between them become blobs of their own, with this stamp."""
         handle = await self._containers.cached(where.account, where.container)
         policy = self._cluster.policies[handle.record.policy]
         owner = handle.range_id(where.space)
         manifest: list[Extent] = []
+        stamp = wire.NOTHING_NEW
         for found, start, length in pieces:
             if not length:
                 continue
@@ -399,8 +404,10 @@ class ClusterStore:
                 manifest.extend(slice_extents(found.record.manifest, start, length))
             else:
                 data = found.inline[start : start + length]
-                manifest.append(await self.blobs.write(policy, owner, data))
-        return manifest
+                written = await self.blobs.write(policy, owner, data)
+                manifest.append(written.extent)
+                stamp = min(stamp, written.stamp)
+        return manifest, stamp
 
 
 def _register(handle: Handle, where: ObjectName) -> Register:
