@@ -2,7 +2,8 @@
 
 Properties: *linear* and *durable* and *deleted* (every answer, listings and the final reads included, fits
 one order of register operations), *whole* (no body other than one written), *listing* and *converged*
-(after healing, two listings and the reads agree), *alive* (after healing, every name answers).
+(after healing, two listings and the reads agree), *alive* (after healing, every name answers), *swept* (nothing is
+left that no record names, no tombstone, and every blob that is named).
 """
 
 from __future__ import annotations

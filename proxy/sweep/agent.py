@@ -19,24 +19,35 @@ SWEEP_EVERY_US = 24 * 3600 * 1_000_000  # an upload that takes longer may be ref
 RATE_BYTES_S = 8 * 1024 * 1024
 
 
-async def run_for_ever(cluster: Cluster) -> None:
-    """For the life of the process. One runner is enough, more do no harm."""
-    await asyncio.gather(_tombstones(cluster), _orphans(cluster))
+async def run_for_ever(cluster: Cluster, node: str) -> None:
+    """For the life of the process, while this node has the first device of the ring.
+
+    One runner is enough; two at a time only put each other off.
+    """
+    await asyncio.gather(_tombstones(cluster, node), _orphans(cluster, node))
 
 
-async def _tombstones(cluster: Cluster) -> None:
+def _ours(cluster: Cluster, node: str) -> bool:
+    return cluster.epoch.devices[0].node == node
+
+
+async def _tombstones(cluster: Cluster, node: str) -> None:
     sweep = Tombstones(cluster, Pace(RATE_BYTES_S))
     while True:
         await asyncio.sleep(TOMBSTONES_EVERY_S * (0.75 + 0.5 * cluster.env.random()))
+        if not _ours(cluster, node):
+            continue
         done = await sweep.one_pass()
         if done.names:
             log.info("%d tombstones were reclaimed", done.names)
 
 
-async def _orphans(cluster: Cluster) -> None:
+async def _orphans(cluster: Cluster, node: str) -> None:
     sweep = Orphans(cluster, Pace(RATE_BYTES_S))
     while True:
         await asyncio.sleep(LOOK_EVERY_S * (0.75 + 0.5 * cluster.env.random()))
+        if not _ours(cluster, node):
+            continue
         try:
             due = await sweep.due(SWEEP_EVERY_US)
         except RingstackError as error:

@@ -35,10 +35,10 @@ def test_the_rows_of_the_index() -> None:
         BALLOT.hex() + "01" "0000000000000002" "0000000000000003" + "64" * 16
         + "00000004" "0000000000000005" "00000006" "0000" "0002" "00000001" "00000009" "7373" "6d"
     )  # fmt: skip
-    blob = BlobRow(Place(1, 2, 3), 4, 5, 6, 7, 8, bad=True)
+    blob = BlobRow(Place(1, 2, 3), 4, 5, 6, 7, 8, bad=True, stamp=9)
     assert rows.pack_blob(blob).hex() == (
         "00000001" "0000000000000002" "00000003" "00000004" "00000005" "0000000000000006"
-        "0007" "00000008" "01"
+        "0007" "00000008" "01" "00000009"
     )  # fmt: skip
     stats = StatsRow(1, 2, b"d" * 16, BALLOT, 3, 4, b"f" * 16)
     assert rows.pack_stats(stats).hex() == (
@@ -90,13 +90,14 @@ def test_the_documents_name_every_operation_kind_and_status() -> None:
     ]
     operations += ["DROP_BLOBS", "BLOBS", "HAVE", "STATUS", "PARTITIONS", "RANGE_PARTITIONS"]
     operations += ["DROP_PIECES", "DAMAGES", "FLOOR", "TOMBSTONES", "HOLDS", "RECLAIM"]
-    statuses = ["OK", "REFUSED", "STALE", "ABSENT", "FULL", "CORRUPT", "FAILED", "BAD"]
+    operations += ["GENERATION", "BEGIN_SWEEP", "NAMING", "END_SWEEP", "TOUCH"]
+    statuses = ["OK", "REFUSED", "STALE", "ABSENT", "FULL", "CORRUPT", "FAILED", "BAD", "LATE"]
     for name in operations + statuses:
         assert f"| {getattr(wire, name)} | {name} |" in frame
     assert f"| {LOST} | LOST |" in frame
     log = (DOCS / "log.md").read_text()
     kinds = ["BLOB", "REGISTER", "CEILING", "FENCE", "DROP", "GROUP", "DROP_PIECES"]
-    for name in [*kinds, "FLOOR", "FORGET"]:
+    for name in [*kinds, "FLOOR", "FORGET", "GENERATION", "TOUCH"]:
         assert f"| {getattr(records, name)} | {name} |" in log
     index = (DOCS / "index.md").read_text()
     sizes = [int(size) for size in re.findall(r"(?:row|Tally) \((\d+) bytes", index)]
