@@ -8,8 +8,9 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -21,7 +22,7 @@ from core.installation import Installation
 from sim import history as h
 from sim import linear as judge
 from sim.history import History
-from sim.live_nemesis import KINDS, LiveNemesis
+from sim.live_nemesis import KINDS, PARTITION, LiveNemesis, Partition
 from sim.live_trouble import KINDS as TROUBLE_KINDS
 from sim.live_workload import CONTAINER, Endpoints, LiveClient
 
@@ -54,6 +55,13 @@ def parse_troubles(_context: object, _option: object, value: str) -> tuple[str, 
 @click.option("--seconds", type=click.IntRange(1, 3600), default=60, show_default=True)
 @click.option("--keys", type=click.IntRange(1, 10_000), default=60, show_default=True)
 @click.option("--nemesis", default="kill,pause", show_default=True, callback=parse_nemesis)
+@click.option(
+    "--nodes",
+    type=click.IntRange(0, 64),
+    default=0,
+    metavar="N",
+    help="Several nodes in network namespaces, 3 at least. [default: one machine]",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def linear(
@@ -62,36 +70,72 @@ def linear(
     seconds: int,
     keys: int,
     nemesis: tuple[str, ...],
+    nodes: int,
     seed: int,
     as_json: bool,
 ) -> None:
     """Are the histories of contending S3 and Swift clients linearizable while daemons die?"""
+    contest = Contest(clients, seconds, keys, nemesis, seed)
+    if PARTITION in nemesis and not nodes:
+        raise click.UsageError("a partition needs several nodes: --nodes 3")
     with tempfile.TemporaryDirectory(prefix="ringstack-check-") as directory:
-        installation = Installation(Path(directory) / "data")
-        install(
-            installation,
-            devices=(),
-            listen="127.0.0.1",
-            object_port=free_port("127.0.0.1"),
-            api_port=5000,
-            proxy_count=2,
-        )
-        supervisor = start(installation, detach=False)
-        try:
-            history, wrong, faults = asyncio.run(
-                load(
-                    installation,
-                    clients=clients,
-                    seconds=seconds,
-                    keys=keys,
-                    nemesis=nemesis,
-                    seed=seed,
-                )
-            )
-        finally:
-            supervisor.terminate()
-            supervisor.wait()
+        if nodes:
+            history, wrong, faults = on_nodes(Path(directory), nodes, contest)
+        else:
+            history, wrong, faults = on_one_machine(Path(directory), contest)
     sys.exit(report(history, wrong, faults, as_json=as_json))
+
+
+class Contest(NamedTuple):
+    """How clients contend, for how long, and what happens meanwhile."""
+
+    clients: int
+    seconds: int
+    keys: int
+    nemesis: tuple[str, ...]
+    seed: int
+
+
+Outcome = tuple[History, list[str], dict[str, int]]
+
+
+def on_one_machine(directory: Path, contest: Contest) -> Outcome:
+    """A cloud as `ringstack up` makes it."""
+    installation = Installation(directory / "data")
+    install(
+        installation,
+        devices=(),
+        listen="127.0.0.1",
+        object_port=free_port("127.0.0.1"),
+        api_port=free_port("127.0.0.1"),
+        proxy_count=2,
+    )
+    supervisor = start(installation, detach=False)
+    try:
+        return asyncio.run(contend([endpoints_of(installation)], [installation], contest))
+    finally:
+        supervisor.terminate()
+        supervisor.wait()
+
+
+def on_nodes(directory: Path, count: int, contest: Contest) -> Outcome:
+    """A cluster of several nodes, each with a network of its own."""
+    from sim.live_cluster import LiveCluster
+
+    cluster = LiveCluster(directory, nodes=count, zones=min(3, count))
+    try:
+        cluster.start()
+        cluster.network.enter_hub()
+        return asyncio.run(
+            contend(
+                [node.endpoints() for node in cluster.nodes],
+                [node.installation for node in cluster.nodes],
+                contest,
+                partition=cluster.any_partition,
+            )
+        )
+    finally:
+        cluster.stop()
 
 
 @check.command()
@@ -174,18 +218,10 @@ def durable(
     sys.exit(not good)
 
 
-async def load(
-    installation: Installation,
-    *,
-    clients: int,
-    seconds: int,
-    keys: int,
-    nemesis: tuple[str, ...],
-    seed: int,
-) -> tuple[History, list[str], dict[str, int]]:
-    """Run the clients and the nemesis; returns the history, what was wrong, and the faults done."""
+def endpoints_of(installation: Installation) -> Endpoints:
+    """Where a cloud of one machine is, and its root credentials."""
     values = variables(installation)
-    endpoints = Endpoints(
+    return Endpoints(
         values["AWS_ENDPOINT_URL"],
         values["AWS_ACCESS_KEY_ID"],
         values["AWS_SECRET_ACCESS_KEY"],
@@ -194,18 +230,40 @@ async def load(
         values["ST_USER"],
         values["ST_KEY"],
     )
-    await make_container(endpoints)
+
+
+async def contend(
+    endpoints: Sequence[Endpoints],
+    installations: Sequence[Installation],
+    contest: Contest,
+    *,
+    partition: Partition | None = None,
+) -> Outcome:
+    """Run the clients and the nemesis; returns the history, what was wrong, and the faults done."""
+    await make_container(endpoints[0])
     history = History()
 
     def pids() -> dict[str, int]:
-        rows = processes(installation)
-        return {row["name"]: row["pid"] for row in rows if row["name"] != "supervisor"}
+        return {
+            f"{row['name']} of {number}": row["pid"]
+            for number, installation in enumerate(installations)
+            for row in processes(installation)
+            if row["name"] != "supervisor"
+        }
 
-    faults = LiveNemesis(pids, nemesis, seed)
-    until = asyncio.get_running_loop().time() + seconds
+    faults = LiveNemesis(pids, contest.nemesis, contest.seed, partition)
+    until = asyncio.get_running_loop().time() + contest.seconds
     seen: dict[str, str | None] = {}
     workers = [
-        LiveClient(history, endpoints, n, seen, keys=keys, seed=seed) for n in range(clients)
+        LiveClient(
+            history,
+            endpoints[number % len(endpoints)],
+            number,
+            seen,
+            keys=contest.keys,
+            seed=contest.seed,
+        )
+        for number in range(contest.clients)
     ]
     nemesis_task = asyncio.create_task(faults.run())
     await asyncio.gather(*(worker.run(until) for worker in workers))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -19,10 +20,10 @@ import msgspec
 from cli.install import default_proxy_count, device_paths, node_name
 from cli.options import data_option, json_option
 from cli.up import check_port_free, free_port, panel, split, start, warn_of_devices
-from core.errors import Conflict, Refused, RingstackError
+from core.errors import Conflict, Corrupt, Refused, RingstackError
 from core.installation import Config, Installation, Secrets
 from core.link import Link
-from core.real import RealEnv, make_directory
+from core.real import RealEnv, make_directory, write_durably
 from core.roster import Member, Roster, check_member
 from core.trust import Trust
 from noded import wire
@@ -31,6 +32,7 @@ from ring.local import devices_of
 from ring.store import RingStore
 
 ANSWER_S = 3.0
+KEY_FILE = re.compile(r"[a-z]{1,32}/[0-9]{1,9}\Z")
 
 
 @click.group()
@@ -201,12 +203,18 @@ def store_welcome(
     authority.store_certificate(installation.identity, welcome.certificate, pem)
     authority.store_roster(installation.identity, authority.verify(pem, welcome.roster))
     RingStore(installation.ring).write(decode_epoch(welcome.ring, "the keeper's ring"))
+    for name, key in welcome.keys.items():
+        if not KEY_FILE.match(name):
+            raise Corrupt("BadKeyName", f"the keeper has a key file named {name!r}")
+        make_directory((installation.data / "keys" / name).parent)
+        write_durably(installation.data / "keys" / name, key)
     installation.write(
         msgspec.structs.replace(
             config,
             installation=welcome.installation,
             region=welcome.region,
             domains=welcome.domains,
+            database=welcome.database,
         ),
         msgspec.json.decode(welcome.secrets, type=Secrets),
     )

@@ -99,8 +99,20 @@ def admit(installation: Installation, application: Application, now_us: int) -> 
         config.installation,
         config.region,
         config.domains,
+        config.database,
         msgspec.json.encode(installation.secrets()),
+        key_files(installation),
     )
+
+
+def key_files(installation: Installation) -> dict[str, bytes]:
+    """The keys of the identity service, which every node must have to read each other's tokens."""
+    root = installation.data / "keys"
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
 
 
 def with_devices(draft: Draft, epoch: Epoch, application: Application) -> Draft:

@@ -64,7 +64,9 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
     installation: str
     region: str
     domains: tuple[str, ...]
+    database: str
     secrets: bytes
+    keys: dict[str, bytes]  # files below DATA/keys: what seals tokens and stored credentials
 
 
 def encode(value: object) -> bytes:

@@ -7,7 +7,7 @@ has certainly given it up, so reads may show it or not. Whatever else a read sho
 
 from __future__ import annotations
 
-import random
+import hashlib
 from dataclasses import dataclass, field
 
 ABSENT = 0  # the version of an object that is not there
@@ -73,15 +73,17 @@ class Entry:
 
 def content(name: str, version: int) -> bytes:
     """The bytes of one version of one object."""
-    rng = random.Random(f"{name}/{version}")
-    drawn = rng.random()
+    tag = f"{name}/{version};".encode()
+    chance = hashlib.sha256(tag).digest()
+    drawn = int.from_bytes(chance[:7], "big") / 2**56
     least, most = 0, 0
     for share, lower, upper in SIZES:
         least, most = lower, upper
         if drawn < share:
             break
         drawn -= share
-    return f"{name}/{version};".encode() + rng.randbytes(rng.randint(least, most))
+    size = least + int.from_bytes(chance[7:14], "big") % (most - least + 1)
+    return tag + hashlib.shake_128(tag).digest(size)
 
 
 def version_of(name: str, body: bytes) -> int | None:

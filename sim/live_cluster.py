@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import random
 import secrets
 import time
 from collections.abc import Iterator
@@ -193,6 +194,20 @@ class LiveCluster:
             node.cure()
             node.resume()
         self.start_nodes([node for node in self.nodes if not node.up])
+
+    @contextlib.contextmanager
+    def any_partition(self, rng: random.Random) -> Iterator[None]:
+        """A partition of the nodes into two sides, both ways or one, for as long as this lasts."""
+        sides = rng.sample(range(len(self.nodes)), len(self.nodes))
+        cut = rng.randint(1, len(sides) - 1)
+        if rng.random() < 0.5:
+            self.network.split(sides[:cut], sides[cut:])
+        else:
+            self.network.block((a, b) for a in sides[:cut] for b in sides[cut:])
+        try:
+            yield
+        finally:
+            self.network.heal()
 
     def zone(self, number: int) -> list[LiveNode]:
         """The nodes of a zone, numbered from 1."""

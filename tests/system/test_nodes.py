@@ -78,7 +78,9 @@ def test_machines_join_serve_and_are_removed(keeper: RunningCloud, tmp_path: Pat
             with Swift(cloud) as swift:
                 assert swift.get("c/before") == b"b" * 100_000
                 assert swift.put(f"c/{cloud.data.name}", b"x" * 50_000) == 201
-        with Swift(keeper) as swift:
+        with Swift(keeper) as swift, Swift(beta) as other:
+            other.token = swift.token
+            assert other.get("c/alpha") == b"x" * 50_000
             assert swift.names("c") == ["alpha", "before", "beta", "gamma"]
         assert [row["up"] for row in nodes(gamma).values()] == [True] * 3
         staged = json.loads(keeper.command("ring", "plan", "--json"))["staged"]

@@ -23,7 +23,12 @@ def alpha(tmp_path: Path) -> Installation:
 
 def test_a_machine_joins_with_its_devices_staged(alpha: Installation, tmp_path: Path) -> None:
     """It gets certificate, list, ring and secrets; the ring moves nothing yet."""
+    key = alpha.keys / "1"
+    key.parent.mkdir(parents=True)
+    key.write_text("00" * 32)
     beta = add_node(alpha, tmp_path / "beta", "beta")
+    assert (beta.keys / "1").read_bytes() == key.read_bytes()
+    assert (beta.keys / "1").stat().st_mode & 0o077 == 0
     assert [one.name for one in keeper.roster_of(beta).members] == ["alpha", "beta"]
     assert beta.secrets() == alpha.secrets()
     assert beta.config().installation == alpha.config().installation
