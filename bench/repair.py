@@ -2,7 +2,8 @@
 
 `python -m bench.repair [--directory DIR] [--mib N] [--registers N]`: five storage processes on unix sockets, one
 of which loses everything; the agent of its node fills it, beside the disk's own sequential rate measured in the
-same run. Then two devices with equal registers are compared through their tables.
+same run, and once more beside clients, whose latency is compared with what it was before. Then two devices
+with equal registers are compared through their tables.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from objectd.device import Device, DeviceIdentity
 from objectd.lmdbindex import LmdbIndex
 from objectd.placement import Placement
 from objectd.server import ObjectServer
-from proxy.repair.agent import one_pass
+from proxy.repair.agent import Agent, one_pass
 from proxy.repair.pace import Pace
 from proxy.repair.plan import piece_work, range_work
 from proxy.repair.tables import fetch_all
@@ -51,6 +52,8 @@ POLICIES = (
 )
 STRIPE = 4 * MIB
 IN_FLIGHT = 4
+CLIENT_CALLS_S = 60.0
+CLIENT_S = 8.0
 RANGES = 1000  # index ranges the registers are spread over
 
 
@@ -110,24 +113,9 @@ async def rebuild(root: Path, policy: Policy, mib: int) -> dict[str, float]:
     storage = Storage(root)
     cluster = Cluster(RealEnv(), make_epoch(root), KEY)
     try:
-        for number in range(NODES):
-            storage.start(number)
-        cluster.start()
-        assert await cluster.wait_up(20)
+        await load(root, storage, cluster, policy, mib)
+        await lose(root, storage, cluster)
         store = ClusterStore(cluster)
-        slots = asyncio.Semaphore(IN_FLIGHT)
-
-        async def put() -> None:
-            async with slots:
-                await store.blobs.write(policy, bytes(16), os.urandom(STRIPE))
-
-        await asyncio.gather(*(put() for _ in range(mib * MIB // STRIPE)))
-        await asyncio.sleep(1.5)
-        storage.kill(0)
-        shutil.rmtree(root / "d0")
-        storage.start(0)
-        await asyncio.sleep(1)  # the loss of the link is noticed
-        assert await cluster.wait_up(20)
         began = time.perf_counter()
         done = await one_pass(cluster, store, Pace(1e15), {0})
         seconds = time.perf_counter() - began
@@ -143,10 +131,105 @@ async def rebuild(root: Path, policy: Policy, mib: int) -> dict[str, float]:
             "mib_s": status.live_bytes / MIB / seconds,
         }
     finally:
-        cluster.close()
-        storage.close()
-        for number in range(NODES):
-            shutil.rmtree(root / f"d{number}", ignore_errors=True)
+        clear(root, storage, cluster)
+
+
+async def load(root: Path, storage: Storage, cluster: Cluster, policy: Policy, mib: int) -> None:
+    """Start everything and store so much under a policy."""
+    del root
+    for number in range(NODES):
+        storage.start(number)
+    cluster.start()
+    assert await cluster.wait_up(20)
+    blobs = ClusterStore(cluster).blobs
+    slots = asyncio.Semaphore(IN_FLIGHT)
+
+    async def put() -> None:
+        async with slots:
+            await blobs.write(policy, bytes(16), os.urandom(STRIPE))
+
+    await asyncio.gather(*(put() for _ in range(mib * MIB // STRIPE)))
+    await asyncio.sleep(1.5)
+
+
+async def lose(root: Path, storage: Storage, cluster: Cluster) -> None:
+    """Device 0 comes back empty."""
+    storage.kill(0)
+    shutil.rmtree(root / "d0")
+    storage.start(0)
+    await asyncio.sleep(1)  # the loss of the link is noticed
+    assert await cluster.wait_up(20)
+
+
+def clear(root: Path, storage: Storage, cluster: Cluster) -> None:
+    """End everything."""
+    cluster.close()
+    storage.close()
+    for number in range(NODES):
+        shutil.rmtree(root / f"d{number}", ignore_errors=True)
+
+
+async def client(root: Path, seconds: float) -> None:
+    """Clients that write and read 64 KiB, at a steady rate; prints their latencies."""
+    cluster = Cluster(RealEnv(), make_epoch(root), KEY)
+    cluster.start()
+    assert await cluster.wait_up(20)
+    store = ClusterStore(cluster)
+    taken: list[float] = []
+    data = os.urandom(64 * 1024)
+
+    async def call() -> None:
+        began = time.perf_counter()
+        written = await store.blobs.write(POLICIES[0], bytes(16), data)
+        await store.blobs.read(written.extent, 0, len(data))
+        taken.append(time.perf_counter() - began)
+
+    end = time.perf_counter() + seconds
+    calls = set()
+    while time.perf_counter() < end:
+        calls.add(asyncio.get_running_loop().create_task(call()))
+        await asyncio.sleep(1 / CLIENT_CALLS_S)
+    await asyncio.gather(*calls)
+    taken.sort()
+    p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
+    print(json.dumps({"calls": len(taken), "p50_ms": p50 * 1e3, "p99_ms": p99 * 1e3}))
+    cluster.close()
+
+
+async def run_client(root: Path, seconds: float) -> dict[str, float]:
+    """Clients in a process of their own."""
+    command = [sys.executable, "-m", "bench.repair", "--client", str(seconds)]
+    running = await asyncio.create_subprocess_exec(
+        *command, "--directory", str(root), stdout=subprocess.PIPE
+    )
+    output, _ = await running.communicate()
+    found: dict[str, float] = json.loads(output)
+    return found
+
+
+async def beside_clients(root: Path, mib: int) -> dict[str, object]:
+    """Clients alone, and beside the repair of a lost device that gives way to them."""
+    storage = Storage(root)
+    cluster = Cluster(RealEnv(), make_epoch(root), KEY, background=True)
+    try:
+        await load(root, storage, cluster, POLICIES[0], mib)
+        quiet = await run_client(root, CLIENT_S)
+        await lose(root, storage, cluster)
+        store = ClusterStore(cluster)
+        agent = Agent(cluster, store, "n0")
+        watching = asyncio.create_task(agent.watch())
+        running = asyncio.create_task(run_client(root, CLIENT_S))
+        await asyncio.sleep(1.5)
+        began = time.perf_counter()
+        repairing = asyncio.create_task(one_pass(cluster, store, agent.pace, {0}))
+        busy = await running
+        copied = agent.pace.spent_bytes / MIB
+        seconds = time.perf_counter() - began
+        await repairing
+        watching.cancel()
+        return {"alone": quiet, "beside_repair": busy, "repair_mib_s": copied / seconds}
+    finally:
+        clear(root, storage, cluster)
 
 
 async def compare(root: Path, count: int) -> dict[str, float]:
@@ -203,9 +286,13 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=512)
     parser.add_argument("--registers", type=int, default=1_000_000)
     parser.add_argument("--serve", type=int)
+    parser.add_argument("--client", type=float)
     arguments = parser.parse_args()
     if arguments.serve is not None:
         uvloop.run(serve(arguments.directory, arguments.serve))
+        return
+    if arguments.client is not None:
+        uvloop.run(client(arguments.directory, arguments.client))
         return
     with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
         root = Path(directory)
@@ -213,6 +300,7 @@ def main() -> None:
         (root / "raw").unlink(missing_ok=True)
         for policy in POLICIES:
             report[policy.name] = uvloop.run(rebuild(root, policy, arguments.mib))
+        report["clients"] = uvloop.run(beside_clients(root, arguments.mib))
         report["compare"] = uvloop.run(compare(root, arguments.registers))
     print(json.dumps(report, indent=2))
 

@@ -147,7 +147,7 @@ class Agent:
     async def run(self) -> None:
         """Passes over everything, and damage at once."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
+            group.create_task(self.watch())
             group.create_task(self._heal_often())
             group.create_task(self._pass_often())
 
@@ -174,7 +174,7 @@ class Agent:
             if healed:
                 log.info("replaced %d damaged records", healed)
 
-    async def _watch(self) -> None:
+    async def watch(self) -> None:
         """Learn how busy the devices are with clients."""
         loop = asyncio.get_running_loop()
         while True:

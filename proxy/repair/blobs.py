@@ -101,10 +101,10 @@ class BlobRepair:
         try:
             async for one in pieces:
                 if len(tasks) >= WORKERS:
-                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    tasks = await _some_ended(tasks)
                 tasks.add(asyncio.get_running_loop().create_task(self._restore(one)))
-            if tasks:
-                await asyncio.wait(tasks)
+            while tasks:
+                tasks = await _some_ended(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -237,3 +237,11 @@ class BlobRepair:
         if epoch not in {None, frame.epoch}:
             raise Unavailable("OtherRing", f"device {target.device} follows another ring")
         return wire.decode_have(frame.body)
+
+
+async def _some_ended(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Wait for one of them at least; those that are left. Raises what one of them raised."""
+    ended, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()
+    return left

@@ -22,7 +22,7 @@ from objectd import wire
 from proxy.store.cluster import Cluster, Target
 from proxy.store.coded import CodedReader, reluctance
 from proxy.store.erasure import codec_of
-from proxy.store.hunt import Hunt
+from proxy.store.hunt import Hunt, hedge_of
 from proxy.store.layout import Layout, layout_of
 from proxy.store.quorum import BlobWrite, Send
 from proxy.store.record import Extent
@@ -53,6 +53,7 @@ class Blobs:
         self._cluster = cluster
         self._env: Env = cluster.env
         self._slowness = Slowness()
+        self._hedge_s = hedge_of(cluster)
         self._coded = CodedReader(cluster, self._slowness)
 
     # -- writing -------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ class Blobs:
         Raises Corrupt and Unavailable as `read`, Full, and Unavailable when the device does not take it.
         """
         head = wire.encode(wire.GetBlob(extent.blob, piece, 0, 1 << 40))
-        frame = await Hunt(iter(sources), head, self._slowness).run()
+        frame = await Hunt(iter(sources), head, self._slowness, self._hedge_s).run()
         answer = wire.decode_blob_bytes(frame.head)
         self._cluster.heard(answer.stamp)  # a copy must not look older than its source
         put = wire.PutBlob(
@@ -216,7 +217,9 @@ class Blobs:
         self, policy: Policy, blob: bytes, layout: Layout, start: int, length: int
     ) -> bytes | memoryview:
         head = wire.encode(wire.GetBlob(blob, layout.pieces[0], start, length))
-        frame = await Hunt(self._candidates(policy, blob, layout), head, self._slowness).run()
+        frame = await Hunt(
+            self._candidates(policy, blob, layout), head, self._slowness, self._hedge_s
+        ).run()
         answer = wire.decode_blob_bytes(frame.head)
         skip = start - answer.start
         return memoryview(frame.body)[skip : skip + length]

@@ -83,7 +83,7 @@ class Cluster:
         self._key = key
         self._address_of = address_of
         self._trust = trust
-        self._background = background
+        self.background = background
         self._broken = broken
         self._started = False
         self._links: dict[str, tuple[Link, Link]] = {}
@@ -131,7 +131,7 @@ class Cluster:
             )
             for link in pair:
                 link.on_other_epoch = self._exchange
-                link.background = self._background
+                link.background = self.background
             self._links[address] = pair
         return Target(device.id, *pair)
 

@@ -14,7 +14,7 @@ from core.errors import Corrupt, Unavailable
 from objectd import wire
 from proxy.store.cluster import Cluster, Target
 from proxy.store.erasure import codec_of
-from proxy.store.hunt import HEDGE_S, Hunt
+from proxy.store.hunt import Hunt, hedge_of
 from proxy.store.record import Extent
 from proxy.store.slowness import Slowness
 from ring.policy import Policy
@@ -67,7 +67,7 @@ class CodedReader:
             work = self._part(primaries[number], extent.blob, number, skip + low, high - low)
             asking.append(asyncio.get_running_loop().create_task(work))
         try:
-            done, late = await asyncio.wait(asking, timeout=HEDGE_S)
+            done, late = await asyncio.wait(asking, timeout=hedge_of(self._cluster))
         finally:
             for task in asking:
                 task.cancel()
@@ -83,7 +83,7 @@ class CodedReader:
         self, target: Target, blob: bytes, number: int, start: int, length: int
     ) -> bytes | memoryview:
         head = wire.encode(wire.GetBlob(blob, number, start, length))
-        frame = await Hunt(iter((target,)), head, self._slowness).run()
+        frame = await Hunt(iter((target,)), head, self._slowness, hedge_of(self._cluster)).run()
         answer = wire.decode_blob_bytes(frame.head)
         skip = start - answer.start
         return memoryview(frame.body)[skip : skip + length]
@@ -107,6 +107,7 @@ class _Gathering:
     def __init__(self, cluster: Cluster, slowness: Slowness, policy: Policy, blob: bytes) -> None:
         self._cluster = cluster
         self._slowness = slowness
+        self._hedge_s = hedge_of(cluster)
         self._policy = policy
         self._blob = blob
         self._primaries = cluster.blob_targets(blob, policy)
@@ -139,9 +140,12 @@ class _Gathering:
 
     async def _collect(self, numbers: Iterator[int], *, home: bool) -> None:
         """Ask for as many as are missing, and for more as they fail or take long, until there are enough."""
-        self._ask(itertools.islice(numbers, self._missing - len(self._asking)), home=home)
+        more = max(0, self._missing - len(self._asking))
+        self._ask(itertools.islice(numbers, more), home=home)
         while self._missing and self._asking:
-            await asyncio.wait(self._asking, timeout=HEDGE_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                self._asking, timeout=self._hedge_s, return_when=asyncio.FIRST_COMPLETED
+            )
             ended = [task for task in self._asking if task.done()]
             for task in ended:
                 self._take(self._asking.pop(task), task)

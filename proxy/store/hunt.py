@@ -11,20 +11,33 @@ from core import checksum
 from core.errors import Corrupt, Unavailable
 from core.frame import Frame
 from objectd import wire
-from proxy.store.cluster import Target
+from proxy.store.cluster import Cluster, Target
 from proxy.store.slowness import Slowness
 
 HEDGE_S = 0.15  # a read that takes longer asks another copy too
+BACKGROUND_HEDGE_S = 2.0  # of one that no client waits for: asking twice would only add to the load
 READ_TIMEOUT_S = 15.0
+
+
+def hedge_of(cluster: Cluster) -> float:
+    """Seconds that a read through this cluster waits for one copy before it asks another beside it."""
+    return BACKGROUND_HEDGE_S if cluster.background else HEDGE_S
 
 
 class Hunt:
     """Asks copies one after another, and beside each other when slow, until one verifies."""
 
-    def __init__(self, candidates: Iterator[Target], head: bytes, slowness: Slowness) -> None:
+    def __init__(
+        self,
+        candidates: Iterator[Target],
+        head: bytes,
+        slowness: Slowness,
+        hedge_s: float = HEDGE_S,
+    ) -> None:
         self._candidates = candidates
         self._head = head
         self._slowness = slowness
+        self._hedge_s = hedge_s
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[Frame] = self._loop.create_future()
         self._open = 0
@@ -56,7 +69,7 @@ class Hunt:
                 self._fail()
             return
         self._open += 1
-        self._timer = self._loop.call_later(HEDGE_S, self._late, target)
+        self._timer = self._loop.call_later(self._hedge_s, self._late, target)
 
         def reply(frame: Frame) -> None:
             self._answered(target, frame)

@@ -48,7 +48,7 @@ def data_of(size: int) -> bytes:
 
 
 async def write(cluster: LocalCluster, policy: Policy, size: int) -> Extent:
-    extent = await cluster.store.blobs.write(policy, OWNER, data_of(size))
+    extent = (await cluster.store.blobs.write(policy, OWNER, data_of(size))).extent
     await asyncio.sleep(0.05)  # the pieces beyond those that are needed
     return extent
 
@@ -215,3 +215,27 @@ def test_a_write_without_enough_devices_is_refused_and_leaves_nothing(tmp_path: 
         assert all(not pieces_of(cluster, number) for number in (1, 3, 5))
 
     on_cluster(tmp_path, 6, work)
+
+
+def test_late_fragments_do_not_disturb_the_search_for_others(tmp_path: Path) -> None:
+    """Slow homes, lost fragments and stand-ins at once: whatever comes first is enough."""
+    policy = SHAPES["4+2"]
+
+    async def work(cluster: LocalCluster) -> None:
+        extent = await write(cluster, policy, 400_000)
+        homes = cluster.cluster.blob_targets(extent.blob, policy)
+        others = [one for one in cluster.cluster.targets if one not in homes]
+        for piece, other in zip((0, 1), others, strict=True):
+            await cluster.store.blobs.copy_piece(extent, piece, [homes[piece]], other)
+        await drop(cluster, extent, [home.device for home in homes[:3]])
+        slow = cluster.servers[homes[3].device]
+        handle = slow.frames.handler
+        loop = asyncio.get_running_loop()
+        slow.frames.handler = lambda connection, call: (
+            loop.call_later(0.4, handle, connection, call) and None
+        )
+        for _ in range(3):
+            found = await cluster.store.blobs.read(extent, 0, 400_000)
+            assert bytes(found) == data_of(400_000)
+
+    on_cluster(tmp_path, 8, work)
