@@ -1,7 +1,7 @@
 """The node daemon: one for each machine, for all that no client waits for.
 
-`python -m noded.main --data DIR`. It repairs the devices of its own node, fetches newer rings and lists of
-nodes from the others, and lets machines join. Nothing that a client is told depends on it: it may be down
+`python -m noded.main --data DIR`. It repairs the devices of its own node, fetches newer rings and
+lists of nodes from the others, lets machines join, and one of them sweeps the whole cluster. Nothing that a client is told depends on it: it may be down
 at any time, and the work waits.
 """
 
@@ -21,6 +21,7 @@ from noded.spread import Spread
 from proxy.connect import connect
 from proxy.repair import agent
 from proxy.store.verbs import ClusterStore
+from proxy.sweep import agent as sweep
 
 
 async def serve(data: Path) -> None:
@@ -32,7 +33,10 @@ async def serve(data: Path) -> None:
     store = ClusterStore(cluster)
     metrics_port = await process.serve_metrics(Metrics())
     repair = agent.Agent(cluster, store, config.node)
-    tasks = [asyncio.create_task(repair.run())]
+    tasks = [
+        asyncio.create_task(repair.run()),
+        asyncio.create_task(sweep.run_for_ever(cluster, config.node)),
+    ]
     if config.cluster_listen is not None:
         trust = Trust(installation.identity)
         server = NodeServer(env, installation, trust, repair.hurry)

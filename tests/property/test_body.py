@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.limits import INLINE_BYTES_MAX, STRIPE_BYTES
+from proxy.store.blobs import Written
 from proxy.store.body import BodyWriter, read_extents, slice_extents
 from proxy.store.record import Extent
 from ring.policy import Policy
@@ -26,12 +27,12 @@ class MemoryBlobs:
         self.dropped: list[bytes] = []
         self.fail_at = -1
 
-    async def write(self, policy: Policy, owner: bytes, stripe: bytes) -> Extent:
+    async def write(self, policy: Policy, owner: bytes, stripe: bytes) -> Written:
         if len(self.stored) == self.fail_at:
             raise OSError("no room")
         blob = b"%016d" % len(self.stored)
         self.stored[blob] = stripe
-        return Extent(blob, policy.id, len(stripe), 0, len(stripe))
+        return Written(Extent(blob, policy.id, len(stripe), 0, len(stripe)), 7 + len(self.stored))
 
     def drop(self, blobs) -> None:
         self.dropped += [blob for blob, _ in blobs]

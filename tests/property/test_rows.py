@@ -53,7 +53,9 @@ def test_a_register_row_is_read_back(row: RegisterRow) -> None:
     assert rows.peek_summary(value) == row.summary
 
 
-blobs = st.builds(BlobRow, places, u32, u32, u64, policy=u16, total=u32, bad=st.booleans())
+blobs = st.builds(
+    BlobRow, places, u32, u32, u64, policy=u16, total=u32, bad=st.booleans(), stamp=u32
+)
 statistics = st.builds(StatsRow, u64, u64, sixteen, sixteen, u64, u64, sixteen)
 tallies = st.builds(Tally, u64, u64, sixteen)
 
