@@ -1,14 +1,15 @@
 """`ringstack ring`: create, change, plan, apply and look at the ring of one cloud.
 
-Changes are staged in `<data>/ring/builder.json` and take effect with `apply`, which writes the next
-epochs. `plan` shows what would move first. Data is not moved online: `apply` refuses a change
-that moves partitions while the cloud runs or while its devices hold data.
+Changes are staged in `<data>/ring/builder.json`. `plan` shows what would move; `apply` makes what was
+staged the goal, to which the running cloud moves its data, epoch by epoch.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ import click
 from cli import ring_view
 from cli.install import node_name
 from cli.options import data_option, json_option
-from core.errors import Conflict, Refused
+from core.errors import Conflict, NotFound, Refused
 from core.installation import Installation
+from core.trust import Trust
 from ring.device import Device
 from ring.draft import Draft
 from ring.epoch import Epoch, account_range_id, locate_key
+from ring.goal import Goal, Throttle
 from ring.local import devices_of
 from ring.place import next_address
 from ring.plan import Plan, bytes_by_device, make_plan
@@ -207,7 +210,7 @@ def plan(data: Path, *, as_json: bool) -> None:
     """Show what apply would move, in all and per device."""
     store = _store(data)
     draft, current = store.draft(), store.current()
-    changes = _changes(draft, current)
+    changes = _changes(draft, _stable(current))
     made = _plan(data, current, changes)
     if as_json:
         _print_json(_outline(draft, current, changes) | made.to_json())
@@ -218,55 +221,184 @@ def plan(data: Path, *, as_json: bool) -> None:
 @ring.command()
 @data_option
 @json_option
-def apply(data: Path, *, as_json: bool) -> None:
-    """Write the next epochs, so that the ring is what was staged."""
+@click.option("--detach", is_flag=True, help="Do not wait until everything has moved.")
+def apply(data: Path, *, as_json: bool, detach: bool) -> None:
+    """Set out for the ring that was staged, and show how it comes along.
+
+    The running cloud moves its data epoch by epoch; this command may be interrupted at any time.
+    """
+    store = _store(data)
+    _check_keeper(data)
+    with store.locked():
+        draft, current = store.draft(), store.current()
+        changes = _changes(draft, _stable(current))
+        made = _plan(data, current, changes)
+        moving = bool(made.parts) and current is not None and _holds_data(data, current)
+        if moving:
+            assert current is not None
+            store.write_goal(
+                Goal(draft, time.time_ns() // 1000, current.number, made.parts, made.bytes or 0)
+            )
+        else:
+            _write_all(store, changes)
+            store.end_goal()
+    if as_json:
+        _print_json(_outline(draft, current, changes) | made.to_json() | {"moving": moving})
+    elif not changes:
+        click.echo("Nothing is staged; the ring stays as it is.")
+    elif not moving:
+        click.echo(f"The ring is at epoch {changes[-1].epoch.number}; {made.parts} replicas moved.")
+    elif Installation(data).supervisor_pid() is None:
+        click.echo(f"{made.parts} replicas move once the cloud runs: ringstack up")
+    elif not detach:
+        _follow(data)
+
+
+def _write_all(store: RingStore, changes: list[Change]) -> None:
+    """Epochs that move nothing that anybody holds."""
+    for change in changes:
+        if change.joint is not None:
+            store.write(change.joint)
+        store.write(change.epoch)
+
+
+def _stable(current: Epoch | None) -> Epoch | None:
+    """What the builder goes on from: a joint epoch is as good as settled."""
+    return current.settled() if current is not None and current.joint else current
+
+
+def _holds_data(data: Path, current: Epoch) -> bool:
+    """Some device of the ring may hold data: one elsewhere of a cloud that was started, or one with a log."""
+    started, node = Installation(data).exists, _own_node(data)
+    return any(
+        (started and device.node != node) or _log_bytes(data, device) is not None
+        for device in current.devices
+    )
+
+
+def _check_keeper(data: Path) -> None:
+    """Refuse to change the ring anywhere but on the node that keeps it."""
+    installation = Installation(data)
+    if not installation.exists or installation.config().cluster_listen is None:
+        return
+    keeper = Trust(installation.identity).roster().keeper
+    if keeper != installation.config().node:
+        raise Conflict("NotTheKeeper", f"the ring is kept on node {keeper}: change it there")
+
+
+def _follow(data: Path) -> None:
+    from cli import rebalance
+
+    goal = _store(data).goal()
+    if goal is None:
+        click.echo("Nothing moves.")
+    elif rebalance.follow(data, goal):
+        epoch = _store(data).current()
+        click.echo(f"The ring is at epoch {epoch.number if epoch else 0}; everything has moved.")
+    else:
+        click.echo("The data goes on moving; see ringstack ring status.")
+
+
+@ring.command()
+@data_option
+def follow(data: Path) -> None:
+    """Show how the change that is under way comes along."""
+    _follow(data)
+
+
+@ring.command()
+@data_option
+def pause(data: Path) -> None:
+    """Let nothing move until `resume`; nothing is lost by it."""
+    _throttle(data, paused=True)
+    click.echo("Paused. ringstack ring resume goes on.")
+
+
+@ring.command()
+@data_option
+def resume(data: Path) -> None:
+    """Go on where `pause` stopped."""
+    _throttle(data, paused=False)
+    click.echo("Data moves again.")
+
+
+@ring.command()
+@data_option
+@click.argument("rate_mib_s", type=click.IntRange(min=0))
+def throttle(data: Path, *, rate_mib_s: int) -> None:
+    """Let each node move at most RATE_MIB_S MiB a second; 0 is as fast as is kind to clients."""
+    _throttle(data, rate_bytes_s=rate_mib_s * 1024 * 1024)
+    click.echo("Set." if rate_mib_s else "As fast as is kind to clients.")
+
+
+def _throttle(data: Path, *, paused: bool | None = None, rate_bytes_s: int | None = None) -> None:
+    store = _store(data)
+    _check_keeper(data)
+    with store.locked():
+        old = store.throttle()
+        store.write_throttle(
+            Throttle(
+                old.version + 1,
+                old.paused if paused is None else paused,
+                old.rate_bytes_s if rate_bytes_s is None else rate_bytes_s,
+            )
+        )
+
+
+@ring.command()
+@data_option
+def abort(data: Path) -> None:
+    """Turn back: the wanted devices are those from before the change, and what has moved moves back."""
+    store = _store(data)
+    _check_keeper(data)
+    with store.locked():
+        goal, current = store.goal(), store.current()
+        if goal is None or current is None:
+            raise Conflict("NothingMoves", "no change of the ring is under way")
+        before = store.load(goal.from_epoch)
+        draft = Draft(before.settings, before.policies, before.devices)
+        store.write_draft(draft)
+        store.write_goal(
+            Goal(draft, time.time_ns() // 1000, current.number, goal.planned_parts, 0, back=True)
+        )
+    click.echo("Turning back; see ringstack ring status.")
+
+
+@ring.command()
+@data_option
+@click.argument("device", type=int)
+def drain(data: Path, *, device: int) -> None:
+    """Stage emptying DEVICE; it stays in the ring with weight 0."""
+    store = _store(data)
+    with store.locked():
+        store.write_draft(store.draft().with_weight(device, 0.0))
+    click.echo(f"Staged weight 0 for device {device}; see ringstack ring plan.")
+
+
+@ring.command()
+@data_option
+@click.argument("device", type=int)
+def replace(data: Path, *, device: int) -> None:
+    """Stage a new, empty device in the place of DEVICE, which is lost: same directory and weight."""
     store = _store(data)
     with store.locked():
         draft, current = store.draft(), store.current()
-        changes = _changes(draft, current)
-        made = _plan(data, current, changes)
-        if made.parts:
-            check_movable(data, current, made)
-        for change in changes:
-            if change.joint is not None:
-                store.write(change.joint)
-            store.write(change.epoch)
-    if as_json:
-        _print_json(_outline(draft, current, changes) | made.to_json())
-    elif not changes:
-        click.echo("Nothing is staged; the ring stays as it is.")
-    else:
-        click.echo(f"The ring is at epoch {changes[-1].epoch.number}; {made.parts} replicas moved.")
-
-
-def check_movable(data: Path, current: Epoch | None, made: Plan) -> None:
-    """Refuse to move partitions under a running cloud or away from data.
-
-    Raises Conflict("CloudRunning") or Conflict("DevicesHoldData").
-    """
-    moving = f"{made.parts} replicas would move, and moving data online is not built yet"
-    process = Installation(data).supervisor_pid()
-    if process is not None:
-        raise Conflict(
-            "CloudRunning",
-            f"{moving}. The cloud is running (process {process}): stop it with "
-            "`ringstack down` first, or undo the staged change.",
-        )
-    for device in current.devices if current else ():
-        if _log_bytes(data, device) is not None:
-            raise Conflict(
-                "DevicesHoldData",
-                f"{moving}. Device {device.id} holds data in {_device_path(data, device)}: "
-                "undo the staged change, or copy the objects out and start a new cloud "
-                "with the devices you want.",
-            )
+        old = next((one for one in draft.devices if one.id == device), None)
+        if old is None:
+            raise NotFound("UnknownDevice", f"there is no device {device}")
+        number = _next_id(draft, current)
+        new = dataclasses.replace(old, id=number, name=f"device-{number}")
+        store.write_draft(draft.without_device(device).with_device(new))
+    click.echo(f"Staged device {number} in the place of {device}; see ringstack ring plan.")
 
 
 @ring.command()
 @data_option
 @json_option
 def status(data: Path, *, as_json: bool) -> None:
-    """Show the epoch, its quality, and what is staged."""
+    """Show the epoch, its quality, what is staged, and what is under-replicated."""
+    from cli import rebalance
+
     store = _store(data)
     draft, found = store.draft(), store.newest()
     reports = (
@@ -275,9 +407,14 @@ def status(data: Path, *, as_json: bool) -> None:
         else []
     )
     staged = ring_view.staged_changes(draft, found.epoch)
+    report = rebalance.health(rebalance.look_once(data))
+    goal, throttle = store.goal(), store.throttle()
     if as_json:
         _print_json(
             {
+                "health": report,
+                "moving": goal is not None,
+                "paused": throttle.paused,
                 "epoch": found.epoch.number if found.epoch else None,
                 "partitions": draft.settings.part_count,
                 "devices": len(found.epoch.devices) if found.epoch else 0,
@@ -289,6 +426,10 @@ def status(data: Path, *, as_json: bool) -> None:
         )
     else:
         ring_view.show_status(draft, found, reports, staged)
+        rebalance.show_health(report, click.echo)
+        if goal is not None:
+            paused = ", paused" if throttle.paused else ""
+            click.echo(f"A change from epoch {goal.from_epoch} is under way{paused}.")
 
 
 @ring.command()
@@ -362,7 +503,14 @@ def _changes(draft: Draft, current: Epoch | None) -> list[Change]:
 
 def _plan(data: Path, current: Epoch | None, changes: list[Change]) -> Plan:
     replica_bytes = None
+    live = None
     if current is not None:
+        from cli import rebalance
+
+        live = rebalance.look_once(data)
+    if live is not None:
+        replica_bytes = rebalance.bytes_of_moves(live.epoch, live.tables)
+    elif current is not None:
         used = {device.id: _log_bytes(data, device) or 0 for device in current.devices}
         replica_bytes = bytes_by_device(current, used)
     return make_plan(

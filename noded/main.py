@@ -16,12 +16,15 @@ from core.installation import Installation
 from core.metrics import Metrics
 from core.real import RealEnv
 from core.trust import Trust
+from noded.conductor import RingFiles, conduct, follow_throttle
 from noded.server import NodeServer
 from noded.spread import Spread
 from proxy.connect import connect
-from proxy.repair import agent
+from proxy.rebalance.conductor import Conductor
+from proxy.repair.agent import Agent
 from proxy.store.verbs import ClusterStore
 from proxy.sweep import agent as sweep
+from ring.store import RingStore
 
 
 async def serve(data: Path) -> None:
@@ -31,15 +34,23 @@ async def serve(data: Path) -> None:
     env = RealEnv()
     cluster = connect(installation, env, background=True)
     store = ClusterStore(cluster)
-    metrics_port = await process.serve_metrics(Metrics())
-    repair = agent.Agent(cluster, store, config.node)
+    rings = RingStore(installation.ring)
+    agent = Agent(cluster, store, config.node)
+    cluster.on_epoch = lambda _: agent.hurry()
+    metrics_port = await process.serve_metrics(
+        Metrics(lambda: {"repair_bytes": agent.pace.spent_bytes})
+    )
     tasks = [
-        asyncio.create_task(repair.run()),
+        asyncio.create_task(agent.run()),
+        asyncio.create_task(follow_throttle(rings, agent)),
         asyncio.create_task(sweep.run_for_ever(cluster, config.node)),
     ]
-    if config.cluster_listen is not None:
-        trust = Trust(installation.identity)
-        server = NodeServer(env, installation, trust, repair.hurry)
+    trust = Trust(installation.identity) if config.cluster_listen is not None else None
+    if trust is None or trust.roster().keeper == config.node:
+        conductor = Conductor(cluster, store.registers, RingFiles(env, rings), agent.pace)
+        tasks.append(asyncio.create_task(conduct(conductor)))
+    if trust is not None:
+        server = NodeServer(env, installation, trust, agent.hurry)
         await server.listen()
         tasks.append(
             asyncio.create_task(Spread(env, installation, trust, cluster.install).run_for_ever())

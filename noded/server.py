@@ -59,7 +59,10 @@ class NodeServer:
         """What this node has now."""
         numbers = self._store.numbers()
         return wire.Standing(
-            self._config.node, numbers[-1] if numbers else 0, self._trust.roster().version
+            self._config.node,
+            numbers[-1] if numbers else 0,
+            self._trust.roster().version,
+            self._store.throttle(),
         )
 
     def handle(self, connection: ServerConnection, call: Frame) -> None:

@@ -1,4 +1,4 @@
-"""How rings and lists of nodes reach every node: each asks all others for newer ones, again and again.
+"""How rings, throttles and lists of nodes reach every node: each asks all others for newer ones, again and again.
 
 Asking is enough: a node that was away catches up when it asks, and nobody has to know who needs what.
 What is fetched is checked (checksum of the ring file, the keeper's signature of the list) before it is
@@ -76,6 +76,8 @@ class Spread:
         standing = wire.decode(await ask(link, wire.STANDING), wire.Standing)
         if standing.roster > self._trust.roster().version:
             await self._take_roster(await ask(link, wire.ROSTER))
+        if standing.throttle.version > self._store.throttle().version:
+            self._store.write_throttle(standing.throttle)
         numbers = self._store.numbers()
         if standing.ring > (numbers[-1] if numbers else 0):
             body = await ask(link, wire.EPOCH, wire.encode(standing.ring))

@@ -12,6 +12,7 @@ import msgspec
 
 from core.errors import Corrupt
 from core.roster import Member
+from ring.goal import Throttle
 
 OK = 0
 REFUSED = 1  # the body is a Refusal
@@ -30,11 +31,12 @@ T = TypeVar("T")
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True):
-    """What a node has: numbers of its newest ring and list."""
+    """What a node has: numbers of its newest ring and list, and how fast it lets data move."""
 
     node: str
     ring: int
     roster: int
+    throttle: Throttle = Throttle()
 
 
 class Refusal(msgspec.Struct, array_like=True, frozen=True):

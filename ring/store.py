@@ -19,9 +19,19 @@ from core.real import write_durably
 from ring.draft import Draft, decode_draft, encode_draft
 from ring.epoch import Epoch
 from ring.file import decode_epoch, encode_epoch
+from ring.goal import (
+    Goal,
+    Throttle,
+    decode_goal,
+    decode_throttle,
+    encode_goal,
+    encode_throttle,
+)
 from ring.history import Newest, epoch_number, epoch_numbers, file_name, newest
 
 DRAFT_NAME = "builder.json"
+GOAL_NAME = "goal.json"
+THROTTLE_NAME = "throttle.json"
 LOCK_NAME = ".lock"
 FILE_MODE = 0o644  # a ring holds no secret; services of other users may read it
 
@@ -100,6 +110,34 @@ class RingStore:
         """Replace the wanted state durably."""
         self.directory.mkdir(parents=True, exist_ok=True)
         write_durably(self.directory / DRAFT_NAME, encode_draft(draft), FILE_MODE)
+
+    def goal(self) -> Goal | None:
+        """Where the cluster is on its way to; None when it has arrived. Raises Corrupt."""
+        path = self.directory / GOAL_NAME
+        try:
+            return decode_goal(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            return None
+
+    def write_goal(self, goal: Goal) -> None:
+        """Set out for another ring, durably."""
+        write_durably(self.directory / GOAL_NAME, encode_goal(goal), FILE_MODE)
+
+    def end_goal(self) -> None:
+        """The cluster has arrived, or does not go on."""
+        (self.directory / GOAL_NAME).unlink(missing_ok=True)
+
+    def throttle(self) -> Throttle:
+        """How fast data may move. Raises Corrupt."""
+        path = self.directory / THROTTLE_NAME
+        try:
+            return decode_throttle(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            return Throttle()
+
+    def write_throttle(self, throttle: Throttle) -> None:
+        """Let data move at another rate, durably."""
+        write_durably(self.directory / THROTTLE_NAME, encode_throttle(throttle), FILE_MODE)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

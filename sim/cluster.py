@@ -226,6 +226,7 @@ class KeeperNode:
         self.goal: Draft | None = None
         self.epoch = cluster.epoch
         self.paused = False
+        self.turning_back = False
         self.progress: Progress | None = None
         self._skew_us = cluster.draw_skew_us()
         self.up = False

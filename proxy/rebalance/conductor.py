@@ -52,6 +52,11 @@ class Keeper(Protocol):
         """The operator wants nothing to move now."""
         ...
 
+    @property
+    def turning_back(self) -> bool:
+        """The goal is where the change began: what has not moved yet need not."""
+        ...
+
     def next_epoch(self) -> Awaitable[Epoch | None]:
         """The next (joint) epoch on the way to the goal, or None when the goal is reached."""
         ...
@@ -110,7 +115,7 @@ class Conductor:
             return await self._join(epoch, tables)
         left = movement(epoch, tables)
         progress = self._progress(epoch, 0, left, tables)
-        if left.done and not self._keeper.paused:
+        if (left.done or self._keeper.turning_back) and not self._keeper.paused:
             following = await self._keeper.next_epoch()
             if following is None:
                 return progress._replace(idle=True)

@@ -18,7 +18,7 @@ from objectd import wire
 from proxy.repair.blobs import BlobRepair
 from proxy.repair.pace import Pace
 from proxy.repair.peers import ask
-from proxy.repair.plan import Table, piece_work, range_work
+from proxy.repair.plan import Table, moving_pieces, piece_work, range_work
 from proxy.repair.registers import RegisterRepair
 from proxy.repair.tables import fetch_all
 from proxy.store.cluster import Cluster, Target
@@ -28,6 +28,7 @@ from ring.epoch import Epoch
 log = logging.getLogger("ringstack.repair")
 
 EVERY_S = 20.0
+BUSY_EVERY_S = 1.0  # after a pass that found work
 HEAL_EVERY_S = 0.5
 HEAL_MAX = 100  # of each kind, from one device at a time
 WATCH_EVERY_S = 0.5
@@ -48,9 +49,17 @@ class Done(NamedTuple):
 
 
 async def one_pass(
-    cluster: Cluster, store: ClusterStore, pace: Pace, local: AbstractSet[int] | None = None
+    cluster: Cluster,
+    store: ClusterStore,
+    pace: Pace,
+    local: AbstractSet[int] | None = None,
+    *,
+    moving: bool = True,
 ) -> Done:
-    """Compare the tables of all devices once, and put right what the `local` ones (all without it) lack."""
+    """Compare the tables of all devices once, and put right what the `local` ones (all without it) lack.
+
+    Without `moving`, partitions that the last change of the ring moves are left where they are.
+    """
     epoch = cluster.epoch
     tables = await fetch_all(cluster.targets)
     if cluster.epoch is not epoch:
@@ -67,6 +76,10 @@ async def one_pass(
                 complete &= await _pull(registers, device, peers[peer], partition)
     await _forget_strays(epoch, tables, mine)
     fills, gives = piece_work(epoch, tables, [one.device for one in mine])
+    if not moving:
+        moved = moving_pieces(epoch)
+        fills = [one for one in fills if (one.policy, one.partition) not in moved]
+        gives = [one for one in gives if (one.policy, one.partition) not in moved]
     await pieces.fill(fills)
     try:
         await pieces.give(gives)
@@ -133,6 +146,7 @@ class Agent:
         self._store = store
         self._node = node
         self.pace = Pace()
+        self.moving = True  # False: a rebalance is paused
         self.last = Done(0, 0, 0, complete=False)
         self._wanted = asyncio.Event()
 
@@ -153,11 +167,10 @@ class Agent:
 
     async def _pass_often(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S * (0.75 + 0.5 * self._cluster.env.random())):
-                    await self._wanted.wait()
-            self._wanted.clear()
-            done = await one_pass(self._cluster, self._store, self.pace, self._local())
+            await self._rest()
+            done = await one_pass(
+                self._cluster, self._store, self.pace, self._local(), moving=self.moving
+            )
             self.last = done
             if done.registers or done.blobs or done.handoffs:
                 log.info(
@@ -166,6 +179,15 @@ class Agent:
                     done.blobs,
                     done.handoffs,
                 )
+
+    async def _rest(self) -> None:
+        """Wait for the next pass: not long when the last one found work, or the ring has changed."""
+        busy = self.last.registers or self.last.blobs or self.last.handoffs
+        rest_s = (BUSY_EVERY_S if busy else EVERY_S) * (0.75 + 0.5 * self._cluster.env.random())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest_s):
+                await self._wanted.wait()
+        self._wanted.clear()
 
     async def _heal_often(self) -> None:
         while True:
@@ -189,8 +211,3 @@ class Agent:
                     continue
                 for status in wire.decode_status(body):
                     self.pace.saw(status.device, status.client_calls, loop.time())
-
-
-async def run_for_ever(cluster: Cluster, store: ClusterStore, node: str) -> None:
-    """Repair the devices of one node, for the life of the process."""
-    await Agent(cluster, store, node).run()

@@ -48,6 +48,16 @@ class Give(NamedTuple):
     piece: int
 
 
+def moving_pieces(epoch: Epoch) -> set[tuple[int, int]]:
+    """The (policy, partition) pairs of which the last change of the ring moves a replica or fragment."""
+    return {
+        (policy.id, partition)
+        for policy in epoch.policies
+        if policy.width in epoch.sources
+        for partition in epoch.sources[policy.width].partitions
+    }
+
+
 def piece_work(
     epoch: Epoch, tables: Mapping[int, Table], mine: Iterable[int]
 ) -> tuple[list[Fill], list[Give]]:

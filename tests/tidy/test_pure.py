@@ -25,7 +25,6 @@ VALUES = {
     "proxy.large.LINKS_MAX",
     "proxy.large.LINK_SUFFIX",
     "proxy.large.Segment",
-    "proxy.repair.tables.Table",
     "proxy.store.port.Check",
     "proxy.store.registers.NewRecord",
     "proxy.swift.errors.SwiftError",

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from cli.ring import parse_policy
 from core.errors import Refused
+from ring.goal import Throttle
 from ring.store import RingStore
 
 
@@ -86,7 +84,7 @@ def test_the_plan_shows_what_apply_then_does(operator: Operator) -> None:
     incoming = {row["device"]: row["partitions_in"] for row in plan["devices"]}
     assert incoming[4] == plan["partitions"] > 0
     assert plan["bytes"] == 0
-    assert operator.json("apply") == plan
+    assert operator.json("apply") == plan | {"moving": False}
     held = {device["id"]: device["partitions"]["3"] for device in operator.json("show")["devices"]}
     assert held[4] == plan["partitions"]
 
@@ -108,54 +106,56 @@ def test_a_removed_device_leaves_with_the_next_epochs(operator: Operator) -> Non
     assert [device["id"] for device in operator.json("show")["devices"]] == [0, 1, 2, 3, 5]
 
 
-@pytest.fixture
-def supervisor(operator: Operator) -> Iterator[subprocess.Popen[bytes]]:
-    """A living process that looks like the supervisor of the operator's cloud."""
-    wait = "import sys; sys.stdin.read()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", wait, "cli.supervisor", "--data", str(operator.data)],
-        stdin=subprocess.PIPE,
-    )
-    pid_file = operator.data / "run" / "supervisor.pid"
-    pid_file.parent.mkdir()
-    pid_file.write_text(f"{process.pid}\n")
-    yield process
-    process.communicate()
-
-
-def test_a_running_cloud_is_not_rebalanced(
-    operator: Operator, supervisor: subprocess.Popen[bytes]
-) -> None:
-    """Moving data online is refused with the way out; a dead supervisor's file does not count."""
-    operator.add(4)
-    output = operator.fails("apply")
-    assert "running" in output
-    assert "ringstack down" in output
-    supervisor.communicate()
-    operator.ok("apply")
-
-
-@pytest.mark.usefixtures("supervisor")
-def test_a_running_cloud_takes_a_change_that_moves_nothing(operator: Operator) -> None:
-    """A device of weight 0 joins; no partition moves."""
-    operator.ok("add", "--address", "unix:run/x.sock", "--path", "disks/x", "--weight", "0")
-    operator.ok("apply")
-    assert operator.json("status")["epoch"] == 2
-
-
-def test_devices_that_hold_data_are_not_rebalanced(operator: Operator) -> None:
-    """The error names the device; the plan knows the bytes."""
+def test_devices_that_hold_data_move_it_while_the_cloud_runs(operator: Operator) -> None:
+    """The plan knows the bytes; apply makes the wanted ring the goal and leaves the epoch alone."""
     operator.add(4)
     log = operator.data / "disks" / "2" / "log"
     log.mkdir(parents=True)
     (log / "000001.seg").write_bytes(b"x" * 4800)
-    output = operator.fails("apply")
-    assert "Device 2 holds data" in output
-    assert str(operator.data / "disks" / "2") in output
     plan = operator.json("plan")
     out = {row["device"]: row for row in plan["devices"]}
     assert out[2]["bytes_out"] == 100 * out[2]["partitions_out"]
-    assert operator.json("status")["epoch"] == 1
+    assert "once the cloud runs" in operator.ok("apply")
+    status = operator.json("status")
+    assert (status["epoch"], status["moving"], status["paused"]) == (1, True, False)
+    goal = RingStore(operator.data / "ring").goal()
+    assert goal is not None
+    assert [device.id for device in goal.draft.devices] == [0, 1, 2, 3, 4]
+    assert goal.planned_parts == plan["partitions"]
+
+
+def test_a_change_is_paused_throttled_and_aborted(operator: Operator) -> None:
+    """Each is a new version of the throttle; an aborted change has the old devices as its goal."""
+    assert "no change" in operator.fails("abort")
+    operator.add(4)
+    (operator.data / "disks" / "2" / "log").mkdir(parents=True)
+    (operator.data / "disks" / "2" / "log" / "000001.seg").write_bytes(b"x")
+    operator.ok("apply")
+    operator.ok("pause")
+    assert operator.json("status")["paused"]
+    operator.ok("throttle", "7")
+    operator.ok("resume")
+    store = RingStore(operator.data / "ring")
+    assert store.throttle() == Throttle(3, False, 7 * 1024 * 1024)
+    operator.ok("abort")
+    goal = store.goal()
+    assert goal is not None
+    assert goal.back
+    assert [device.id for device in goal.draft.devices] == [0, 1, 2, 3]
+    assert operator.json("status")["staged"] == []
+
+
+def test_a_lost_device_is_replaced_by_a_new_one_in_its_place(operator: Operator) -> None:
+    """Another id, the same directory, address and weight."""
+    before = {one["id"]: one for one in operator.json("show")["devices"]}
+    operator.ok("replace", "2")
+    operator.ok("apply")
+    after = {one["id"]: one for one in operator.json("show")["devices"]}
+    assert after.keys() == {0, 1, 3, 4}
+    for field in ("path", "address", "weight", "zone", "node"):
+        assert after[4][field] == before[2][field]
+    operator.ok("drain", "4")
+    assert operator.json("status")["staged"] == ["device 4: weight 100 to 0"]
 
 
 def test_an_account_is_located_and_a_container_is_not(operator: Operator) -> None:

@@ -1,0 +1,258 @@
+"""Moving data to where a changed ring wants it, while the cloud runs: what `ringstack ring` shows and steers.
+
+The work is done by the node daemons, and how far it has come is measured from what the devices hold; so
+a command may end at any time, and another one shows the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+
+from cli.ring_view import format_bytes
+from core.installation import Installation
+from core.real import RealEnv
+from proxy.connect import connect
+from proxy.rebalance.measure import State, measure, movement
+from proxy.repair.plan import Table
+from proxy.repair.tables import fetch_all
+from proxy.store.cluster import Cluster
+from proxy.store.layout import layouts_of
+from ring.epoch import Epoch
+from ring.goal import Goal
+from ring.moves import Move
+from ring.plan import ReplicaBytes
+from ring.store import RingStore
+
+LINKS_UP_S = 3.0
+LOOK_EVERY_S = 1.0
+QUIET_LINE_EVERY_S = 10.0
+
+
+class Live(NamedTuple):
+    """The running cluster at one moment."""
+
+    epoch: Epoch
+    tables: Mapping[int, Table]
+    state: State
+
+
+class Stand(NamedTuple):
+    """How far a change has come. `left_bytes` and `left_parts` are of all its epochs."""
+
+    epoch: int
+    joint: bool
+    left_bytes: int
+    left_parts: int
+    rate_bytes_s: float
+    left_s: float | None
+
+
+async def look(cluster: Cluster) -> Live:
+    """Ask every device that answers."""
+    tables = await fetch_all(cluster.targets)
+    return Live(cluster.epoch, tables, measure(cluster.epoch, tables))
+
+
+def look_once(data: Path) -> Live | None:
+    """The running cluster of a data directory; None when it does not run."""
+    installation = Installation(data)
+    if installation.supervisor_pid() is None:
+        return None
+
+    async def work() -> Live:
+        cluster = connect(installation, RealEnv(), background=True)
+        try:
+            await cluster.wait_up(LINKS_UP_S)
+            return await look(cluster)
+        finally:
+            cluster.close()
+
+    return asyncio.run(work())
+
+
+def bytes_of_moves(epoch: Epoch, tables: Mapping[int, Table]) -> ReplicaBytes:
+    """What a move has to carry: the pieces that its source holds for it, or that another replica has."""
+
+    def size(move: Move) -> int:
+        total = 0
+        for policy in epoch.policies:
+            if policy.width != move.width:
+                continue
+            for layout in layouts_of(policy):
+                if move.replica >= len(layout.pieces):
+                    continue
+                key = (policy.id, move.partition, layout.pieces[move.replica])
+                source = tables.get(move.source)
+                row = None if source is None else source.pieces.get(key)
+                total += 0 if row is None else row.size_bytes
+        return total
+
+    return size
+
+
+class Watch:
+    """Follows a change of the ring from the outside."""
+
+    def __init__(self, store: RingStore, cluster: Cluster) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._began = time.monotonic()
+        self._first: int | None = None
+        self._later: tuple[int, int, int] = (0, 0, 0)  # epoch, bytes and replicas of later epochs
+
+    async def stand(self) -> Stand | None:
+        """Where the change is; None when the ring has arrived."""
+        goal = self._store.goal()
+        newest = self._store.current()
+        if newest is not None:
+            self._cluster.install(newest)
+        live = await look(self._cluster)
+        if goal is None and not live.epoch.joint:
+            return None
+        left = movement(live.epoch, live.tables)
+        if goal is not None and self._later[0] != live.epoch.number:
+            self._later = await asyncio.to_thread(_later, goal, live)
+        left_bytes = left.size_bytes + self._later[1]
+        if self._first is None:
+            self._first = left_bytes
+        passed_s = time.monotonic() - self._began
+        rate = (self._first - left_bytes) / passed_s if passed_s > 0 else 0.0
+        left_s = left_bytes / rate if rate > 0 else None
+        return Stand(
+            live.epoch.number,
+            live.epoch.joint,
+            left_bytes,
+            left.parts + self._later[2],
+            max(0.0, rate),
+            left_s,
+        )
+
+
+def _later(goal: Goal, live: Live) -> tuple[int, int, int]:
+    """Bytes and replicas that epochs after this one will move."""
+    from ring.build import build_all
+
+    stable = live.epoch.settled() if live.epoch.joint else live.epoch
+    size = bytes_of_moves(live.epoch, live.tables)
+    total = parts = 0
+    for change in build_all(goal.draft, stable):
+        for move in change.moves:
+            total += size(move)
+            parts += 1
+    return live.epoch.number, total, parts
+
+
+def follow(data: Path, goal: Goal) -> bool:
+    """Show progress until the ring has arrived; False when the person has seen enough (Ctrl-C)."""
+    installation = Installation(data)
+    store = RingStore(installation.ring)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[text]}"),
+        transient=True,
+    )
+    task = bar.add_task("moving", total=max(1, goal.planned_parts), text="")
+    plain = not bar.console.is_terminal
+
+    async def work() -> None:
+        cluster = connect(installation, RealEnv(), background=True)
+        try:
+            await cluster.wait_up(LINKS_UP_S)
+            watch = Watch(store, cluster)
+            said = 0.0
+            while True:
+                stand = await watch.stand()
+                if stand is None:
+                    return
+                text = describe(stand, paused=store.throttle().paused)
+                done = max(0, goal.planned_parts - stand.left_parts)
+                bar.update(task, completed=done, text=text)
+                if plain and time.monotonic() - said > QUIET_LINE_EVERY_S:
+                    said = time.monotonic()
+                    click.echo(f"{done} of {goal.planned_parts} replicas; {text}")
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            cluster.close()
+
+    try:
+        with bar:
+            asyncio.run(work())
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def describe(stand: Stand, *, paused: bool) -> str:
+    """One line."""
+    if paused:
+        return f"paused; {format_bytes(stand.left_bytes)} left"
+    what = "index ranges catch up; " if stand.joint else ""
+    until = "" if stand.left_s is None else f", about {format_seconds(stand.left_s)}"
+    rate = f" at {format_bytes(round(stand.rate_bytes_s))}/s" if stand.rate_bytes_s else ""
+    return f"{what}{format_bytes(stand.left_bytes)} left{rate}{until}"
+
+
+def format_seconds(seconds: float) -> str:
+    """75 as 1 min 15 s."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def health(live: Live | None) -> dict[str, Any]:
+    """What is under-replicated, as plain data."""
+    if live is None:
+        return {"running": False}
+    state = live.state
+    names = {device.id: device.name for device in live.epoch.devices}
+    by_device: dict[int, list[int]] = {}
+    for one in state.lagging:
+        row = by_device.setdefault(one.device, [0, 0])
+        row[0] += one.missing
+        row[1] += one.missing_bytes
+    return {
+        "running": True,
+        "joint": live.epoch.joint,
+        "silent": [names[device] for device in state.silent],
+        "stray_pieces": state.stray_pieces,
+        "stray_bytes": state.stray_bytes,
+        "stray_registers": state.stray_registers,
+        "lagging": [
+            {"device": names[device], "missing": row[0], "missing_bytes": row[1]}
+            for device, row in sorted(by_device.items())
+        ],
+        "partitions_lagging": len({(one.policy, one.partition) for one in state.lagging}),
+        "replicated": not state.silent and state.settled,
+    }
+
+
+def show_health(report: dict[str, Any], say: Callable[[str], None]) -> None:
+    """The same for a person: what is under-replicated, why, and what happens next."""
+    if not report["running"]:
+        say("The cloud is not running.")
+        return
+    for name in report["silent"]:
+        say(f"Device {name} does not answer: what it holds has a copy less until it comes back.")
+    for row in report["lagging"]:
+        size = format_bytes(row["missing_bytes"])
+        say(
+            f"Device {row['device']} lacks {row['missing']} pieces or ranges ({size}): repair copies them."
+        )
+    if report["stray_pieces"] or report["stray_registers"]:
+        say(
+            f"{report['stray_pieces']} pieces ({format_bytes(report['stray_bytes'])}) and "
+            f"{report['stray_registers']} registers are on devices that they are about to leave."
+        )
+    if report["replicated"]:
+        say("Everything is where it belongs, in full.")
