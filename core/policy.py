@@ -20,6 +20,10 @@ from core.identity import Identity
 log = logging.getLogger("ringstack.policy")
 
 
+# oslo.policy takes this rule for one that is missing. No file can hold this name, so missing is denied.
+NO_DEFAULT = "\0none"
+
+
 class Rule(NamedTuple):
     """A rule's documented default: oslo.policy's check string, and the scopes a token may have."""
 
@@ -73,7 +77,7 @@ class Policy:
     def __init__(self, rules: Iterable[Rule], overrides: Path) -> None:
         conf = cfg.ConfigOpts()
         conf([], project="ringstack", default_config_files=[], default_config_dirs=[])
-        self._enforcer = oslo.Enforcer(conf, policy_file=str(overrides))
+        self._enforcer = oslo.Enforcer(conf, policy_file=str(overrides), default_rule=NO_DEFAULT)
         conf.set_override("policy_dirs", [], group="oslo_policy")
         self.names: frozenset[str] = frozenset()
         defaults = [oslo.RuleDefault(r.name, r.check, scope_types=list(r.scopes)) for r in rules]

@@ -11,7 +11,7 @@ from authd.authority import Authority
 from authd.delegation import refuse_any
 from authd.rows import Row
 from core.api.call import Call
-from core.api.fault import bad_request, not_found, unauthorized
+from core.api.fault import bad_request, forbidden, not_found, unauthorized
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import ID, Attributes, Shape, nullable, text
@@ -57,6 +57,16 @@ def ec2_shown(call: Call, row: Row) -> dict[str, Any]:
         "trust_id": blob.get("trust_id"),
         "links": {"self": call.url("v3", "users", row["user_id"], "credentials", "OS-EC2", access)},
     }
+
+
+def check_project(call: Call, project_id: str | None) -> None:
+    """A key is for the project that its maker is scoped to; only administrators choose. Raises Fault 403.
+
+    Otherwise whoever holds a token for one project could make themselves a lasting key to another
+    (CVE-2026-43001).
+    """
+    if project_id != call.identity.project_id and not call.may("admin_required"):
+        raise forbidden("An EC2 credential is for the project that the token is scoped to.")
 
 
 class Credentials:
@@ -108,6 +118,7 @@ class Credentials:
         if row["type"].lower() == EC2:
             if row["project_id"] is None:
                 raise bad_request("Expecting to find project_id in an EC2 credential.")
+            check_project(call, row["project_id"])
             blob = credentials.ec2_blob(row["blob"])
             row["id"] = credentials.ec2_id(blob["access"])
             if any(blob.get(name) for name in credentials.BOUND):
@@ -137,6 +148,8 @@ class Credentials:
                 call.allow(credential={"user_id": known["user_id"]})
                 await users.get(db, known["user_id"])
             self._check_ec2(row, known)
+            if row["type"].lower() == EC2 and "project_id" in known:
+                check_project(call, known["project_id"])
             more = {name: extra[name] for name in extra if name not in UNSETTABLE}
             known["extra"] = {**row["extra"], **more}
             await credentials.update(db, self._vault, row, known, self._authority.now_us())
@@ -200,6 +213,7 @@ class Ec2Credentials:
         user_id, project_id = call.variables["user_id"], call.body["tenant_id"]
         call.allow(credential={"user_id": user_id})
         refuse_any(call.identity)
+        check_project(call, project_id)
         blob = {
             "access": self._authority.new_id(),
             "secret": self._authority.new_id(),
