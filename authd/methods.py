@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from authd import credentials, domains, rows, users
+from authd import credentials, domains, logins, rows, users
 from authd.authority import Authority
 from authd.proof import Proof
 from authd.rows import Row
@@ -57,10 +57,8 @@ async def password(authority: Authority, given: dict[str, Any]) -> Proof:
     name = name_of(user, "password.user")
     async with authority.database.read() as db:
         row = await find_user(db, name)
-        stored = await users.current_password(db, row["id"]) if row else None
-    fits = await authority.hasher.verify(user["password"], stored["hash"] if stored else None)
-    if row is None or not fits:
-        raise unauthorized()
+    await logins.check(authority, row, user["password"])
+    assert row is not None
     return Proof(row, ("password",))
 
 

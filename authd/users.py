@@ -44,9 +44,11 @@ async def _check_name(db: Connection, domain_id: str, name: str, own_id: str) ->
 
 
 async def update(db: Connection, old: Row, changes: Row, now_us: int) -> None:
-    """Change a user; disabling revokes all tokens of theirs."""
+    """Change a user; disabling revokes all tokens of theirs, enabling lifts a lock."""
     if "name" in changes:
         await _check_name(db, old["domain_id"], changes["name"], old["id"])
+    if changes.get("enabled") is True:
+        changes = {**changes, "failed_count": 0, "active_us": now_us}
     await rows.update(db, TABLE, old["id"], changes)
     if changes.get("enabled") is False and old["enabled"]:
         await revocations.add(db, USER, old["id"], now_us)
@@ -79,9 +81,19 @@ async def with_expiry(db: Connection, found: list[Row]) -> list[Row]:
 
 
 async def set_password(
-    db: Connection, user_id: str, hashed: str, *, now_us: int, self_service: bool
+    db: Connection,
+    user_id: str,
+    hashed: str,
+    *,
+    now_us: int,
+    self_service: bool,
+    expires_us: int | None = None,
+    kept: int = 1,
 ) -> None:
-    """Give a user a new password; tokens that the old one made are revoked."""
+    """Give a user a new password and keep the `kept` newest in all; tokens that the old one made are revoked.
+
+    An administrator's reset also lifts a lock.
+    """
     await rows.insert(
         db,
         PASSWORDS,
@@ -89,8 +101,18 @@ async def set_password(
             "user_id": user_id,
             "hash": hashed,
             "created_us": now_us,
-            "expires_us": None,
+            "expires_us": expires_us,
             "self_service": self_service,
         },
     )
+    for old in (await passwords(db, user_id))[max(1, kept) :]:
+        await rows.delete(db, PASSWORDS, PASSWORDS.c.id == old["id"])
+    if not self_service:
+        await rows.update(db, TABLE, user_id, {"failed_count": 0})
     await revocations.add(db, USER, user_id, now_us)
+
+
+async def passwords(db: Connection, user_id: str) -> list[Row]:
+    """A user's passwords that are kept, newest first."""
+    statement = sa.select(PASSWORDS).where(PASSWORDS.c.user_id == user_id)
+    return await rows.rows(db, statement.order_by(PASSWORDS.c.id.desc()))

@@ -138,10 +138,11 @@ class Groups:
             row = await groups.get(db, call.variables["group_id"])
             call.allow(group=policy_target(row))
             wanted = call.query.exact("name")
+            expiry = user_api.expiry_filter(call.query)
             found = [
                 user
                 for user in await users.with_expiry(db, await groups.members(db, row["id"]))
-                if wanted.get("name", user["name"]) == user["name"]
+                if wanted.get("name", user["name"]) == user["name"] and expiry(user["expires_us"])
             ]
         return collection(call, "users", found, user_api.shown, "name")
 

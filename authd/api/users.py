@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
-from authd import domains, rows, users
+from authd import domains, logins, password_rules, projects, revocations, rows, tags, users
+from authd.api import projects as project_api
 from authd.api.projects import own_domain
 from authd.authority import Authority
+from authd.reachable import reachable
 from authd.rows import Row
-from authd.times import instant_or_none
+from authd.times import instant_or_none, parsed
 from core.api.call import Call
-from core.api.fault import bad_request, forbidden, unauthorized
+from core.api.fault import bad_request
 from core.api.listing import collection
+from core.api.query import Query
 from core.api.route import PUBLIC, Route
 from core.api.shape import (
     ID,
@@ -25,6 +30,7 @@ from core.api.shape import (
     text,
 )
 from core.database import Connection
+from core.revocation import USER
 
 PASSWORD_CHARS_MAX = 4096
 OPTIONS = Shape(
@@ -102,6 +108,8 @@ class Users:
             Route("PATCH", one, "identity:update_user", self.update, 200, UPDATE),
             Route("DELETE", one, "identity:delete_user", self.delete, 204),
             Route("POST", f"{one}/password", PUBLIC, self.change_password, 204, CHANGE),
+            Route("DELETE", f"{one}/tokens", "identity:revoke_tokens_for_user", self.revoke, 204),
+            Route("GET", f"{one}/projects", "identity:list_user_projects", self.projects),
         ]
 
     async def list(self, call: Call) -> dict[str, Any]:
@@ -115,6 +123,9 @@ class Users:
             wanted["domain_id"] = own
         async with self._database.read() as db:
             found = await rows.matching(db, users.TABLE, **wanted)
+            found = await users.with_expiry(db, found)
+        expiry = expiry_filter(call.query)
+        found = [row for row in found if expiry(row["expires_us"])]
         return collection(call, "users", found, shown, "name")
 
     async def create(self, call: Call) -> dict[str, Any]:
@@ -141,13 +152,17 @@ class Users:
         async with self._database.write() as db:
             await domains.get(db, domain_id)
             await users.create(db, row)
+            await check_default_project(db, row["default_project_id"])
             if hashed is not None:
-                await users.set_password(db, row["id"], hashed, now_us=now_us, self_service=False)
+                await self._set_password(db, row, hashed)
         return {"user": shown(call, row)}
 
     async def _hash(self, given: dict[str, Any]) -> str | None:
         password = given.get("password")
-        return None if password is None else await self._authority.hasher.hash(password)
+        if password is None:
+            return None
+        password_rules.check_strength(self._authority.settings, password)
+        return await self._authority.hasher.hash(password)
 
     async def show(self, call: Call) -> dict[str, Any]:
         """Show a user."""
@@ -176,11 +191,12 @@ class Users:
                 known["options"] = without_nulls({**row["options"], **known["options"]})
             more = {name: extra[name] for name in extra if name not in UNSETTABLE}
             known["extra"] = {**row["extra"], **more}
-            now_us = self._authority.now_us()
-            await users.update(db, row, known, now_us)
+            await check_default_project(db, known.get("default_project_id"))
+            await users.update(db, row, known, self._authority.now_us())
+            row |= known
             if hashed is not None:
-                await users.set_password(db, row["id"], hashed, now_us=now_us, self_service=False)
-        return {"user": shown(call, {**row, **known})}
+                await self._set_password(db, row, hashed)
+        return {"user": shown(call, row)}
 
     async def delete(self, call: Call) -> None:
         """Remove a user."""
@@ -195,17 +211,99 @@ class Users:
         user_id = call.variables["user_id"]
         async with self._database.read() as db:
             row = await rows.by_id(db, users.TABLE, user_id)
-            password = await users.current_password(db, user_id)
-        stored = password["hash"] if password and row and row["enabled"] else None
-        if not await self._authority.hasher.verify(given["original_password"], stored):
-            raise unauthorized()
+            domain = await rows.by_id(db, domains.TABLE, row["domain_id"]) if row else None
+        usable = row if row and row["enabled"] and domain and domain["enabled"] else None
+        current = await logins.check(
+            self._authority, usable, given["original_password"], expired_too=True
+        )
         assert row is not None
-        if row["options"].get("lock_password"):
-            raise forbidden("The password of this user is locked.")
+        settings, now_us = self._authority.settings, self._authority.now_us()
+        password_rules.check_changeable(row["options"])
+        password_rules.check_age(settings, current, now_us)
+        password_rules.check_strength(settings, given["password"])
+        await self._check_history(user_id, given["password"])
         hashed = await self._authority.hasher.hash(given["password"])
         async with self._database.write() as db:
-            now_us = self._authority.now_us()
-            await users.set_password(db, user_id, hashed, now_us=now_us, self_service=True)
+            await self._set_password(db, await users.get(db, user_id), hashed, self_service=True)
+
+    async def _set_password(
+        self, db: Connection, row: Row, hashed: str, *, self_service: bool = False
+    ) -> None:
+        """Store a new password by the rules; `row` learns when it expires."""
+        settings, now_us = self._authority.settings, self._authority.now_us()
+        row["expires_us"] = password_rules.expires_us(
+            settings, row["options"], now_us, self_service=self_service
+        )
+        await users.set_password(
+            db,
+            row["id"],
+            hashed,
+            now_us=now_us,
+            self_service=self_service,
+            expires_us=row["expires_us"],
+            kept=settings.unique_last_password_count,
+        )
+
+    async def _check_history(self, user_id: str, password: str) -> None:
+        """Refuse one of the last passwords. Raises Fault 400."""
+        settings = self._authority.settings
+        async with self._database.read() as db:
+            kept = await users.passwords(db, user_id)
+        for old in kept[: settings.unique_last_password_count]:
+            if await self._authority.hasher.verify(password, old["hash"]):
+                raise password_rules.used_before(settings)
+
+    async def revoke(self, call: Call) -> None:
+        """Revoke every token of a user."""
+        async with self._database.write() as db:
+            row = await users.get(db, call.variables["user_id"])
+            call.allow()
+            await revocations.add(db, USER, row["id"], self._authority.now_us())
+
+    async def projects(self, call: Call) -> dict[str, Any]:
+        """List the projects on which a user has a role."""
+        wanted: Row = dict(call.query.exact("name", "domain_id"))
+        if "enabled" in call.query:
+            wanted["enabled"] = call.query.flag("enabled")
+        async with self._database.read() as db:
+            row = await users.get(db, call.variables["user_id"])
+            call.allow(user=policy_target(row))
+            found = await tags.joined(db, await reachable(db, row["id"], "project"))
+        found = [one for one in found if all(one[name] == wanted[name] for name in wanted)]
+        return collection(call, "projects", found, project_api.shown, "name")
+
+
+async def check_default_project(db: Connection, project_id: str | None) -> None:
+    """Refuse a domain as somebody's default project. Raises Fault 400."""
+    if project_id is None:
+        return
+    row = await rows.by_id(db, projects.TABLE, project_id)
+    if row is not None and row["is_domain"]:
+        raise bad_request("User's default project ID cannot be a domain ID.")
+
+
+COMPARATORS: dict[str, Callable[[int, int], bool]] = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
+
+
+def expiry_filter(query: Query) -> Callable[[int | None], bool]:
+    """The filter `password_expires_at=lt:2026-01-31T12:00:00Z`. Raises Fault 400."""
+    given = query.get("password_expires_at")
+    if given is None:
+        return lambda _: True
+    name, _, text = given.partition(":")
+    compare, wanted = COMPARATORS.get(name), parsed(text)
+    if compare is None or wanted is None:
+        raise bad_request(
+            "Expecting password_expires_at as an operator (lt, lte, gt, gte, eq, neq), a colon and a time."
+        )
+    return lambda us: us is not None and compare(us, wanted)
 
 
 def policy_target(row: Row) -> dict[str, Any]:
