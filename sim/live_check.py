@@ -129,6 +129,8 @@ class Check:
             await asyncio.sleep(max(0.0, self.wanted.hold_s - (loop.time() - began)))
             healed = loop.time()
             await asyncio.to_thread(self.cluster.heal)
+            if trouble.after is not None:
+                await asyncio.to_thread(trouble.after, self.cluster)
             await asyncio.sleep(AFTER_S)
             load.trouble_ends()
             tally = load.new_tally()

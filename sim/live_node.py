@@ -128,10 +128,16 @@ class LiveNode:
             cwd=self.installation.data.parent,
         )
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, timeout_s: float = COMMAND_S) -> str:
         """Run `ringstack ...` on this node; its output. Raises Unavailable when it fails."""
         process = self._popen(*arguments)
-        output, _ = process.communicate(timeout=COMMAND_S)
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, _ = process.communicate()
+            output += "took too long"
+            process.returncode = 1
         if process.returncode:
             what = " ".join(arguments[:3])
             raise Unavailable("CommandFailed", f"{self.name}: ringstack {what}: {output.strip()}")

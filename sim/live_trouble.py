@@ -7,7 +7,6 @@ that a majority of every replica set stands and nothing that was acknowledged ma
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,18 +19,21 @@ CLOCK_SKEW_S = 300.0
 SLOW_S = 0.25
 FLIPS = 8  # in each segment that rots
 SEGMENT_SHARE = 0.01
+APPLY_S = 900.0
 
 
 class Trouble(NamedTuple):
     """One thing that happens. `bounded`: a majority stands, so errors must end within seconds.
 
-    `begin` may take a while; it runs beside the load. Afterwards everything is healed.
+    `begin` may take a while; it runs beside the load. Afterwards everything is healed, and `after` is done,
+    which raises RingstackError when the trouble has left something behind.
     """
 
     kind: str
     title: str
     begin: Callable[[LiveCluster, random.Random], None]
     bounded: bool = True
+    after: Callable[[LiveCluster], None] | None = None
 
 
 def one_node(cluster: LiveCluster, rng: random.Random) -> LiveNode:
@@ -119,27 +121,23 @@ def flip_bits(path: Path, rng: random.Random, count: int) -> None:
             file.write(bytes([byte ^ 1 << rng.randrange(8)]))
 
 
+def scrub(cluster: LiveCluster) -> None:
+    """Have every record of every device read and what is bad replaced; nothing bad may remain."""
+    cluster.nodes[0].json("scrub", "--rate", "200")
+
+
 def wipe(cluster: LiveCluster, rng: random.Random) -> None:
     """A device loses everything; its operator puts an empty one in its place."""
     node = one_node(cluster, rng)
     device = rng.choice(node.devices())
     node.wipe(device)
-    keeper = cluster.nodes[0]
-    shutil.rmtree(device.path)
-    keeper.command("ring", "remove", str(device.id))
-    Path(f"{device.path}-new").mkdir(exist_ok=True)
-    keeper.command(
-        "ring",
-        "add",
-        *("--node", node.name, "--zone", str(node.zone), "--address", device.address),
-        *("--path", f"{device.path}-new", "--name", f"{device.name}-new"),
-    )
+    cluster.nodes[0].command("ring", "replace", str(device.id))
     apply(cluster)
 
 
 def apply(cluster: LiveCluster) -> None:
     """Bring the staged ring into force and wait until all has moved."""
-    cluster.nodes[0].command("ring", "apply")
+    cluster.nodes[0].command("ring", "apply", timeout_s=APPLY_S)
 
 
 def join_three(cluster: LiveCluster, rng: random.Random) -> None:
@@ -189,7 +187,7 @@ TROUBLES = (
     Trouble("disk-full", "a device full", fill_disk),
     Trouble("slow", "a device slow", slow_disk),
     Trouble("broken", "a device with I/O errors", break_disk),
-    Trouble("bitrot", "flipped bits", rot),
+    Trouble("bitrot", "flipped bits", rot, after=scrub),
     Trouble("wipe", "a device wiped", wipe),
     Trouble("ring", "three nodes join", join_three),
     Trouble("ring", "a node leaves", leave_one),
