@@ -32,6 +32,7 @@ from ring.store import RingStore
 
 LINKS_UP_S = 3.0
 LOOK_EVERY_S = 1.0
+TIMED_S = 2.0
 QUIET_LINE_EVERY_S = 10.0
 
 
@@ -41,6 +42,7 @@ class Live(NamedTuple):
     epoch: Epoch
     tables: Mapping[int, Table]
     state: State
+    repair_bytes_s: float = 0.0
 
 
 class Stand(NamedTuple):
@@ -60,8 +62,11 @@ async def look(cluster: Cluster) -> Live:
     return Live(cluster.epoch, tables, measure(cluster.epoch, tables))
 
 
-def look_once(data: Path) -> Live | None:
-    """The running cluster of a data directory; None when it does not run."""
+def look_once(data: Path, *, timed: bool = False) -> Live | None:
+    """The running cluster of a data directory; None when it does not run.
+
+    `timed`: look twice when something is lagging, to tell how fast it is put right.
+    """
     installation = Installation(data)
     if installation.supervisor_pid() is None:
         return None
@@ -70,7 +75,13 @@ def look_once(data: Path) -> Live | None:
         cluster = connect(installation, RealEnv(), background=True)
         try:
             await cluster.wait_up(LINKS_UP_S)
-            return await look(cluster)
+            live = await look(cluster)
+            if not timed or not live.state.missing_bytes:
+                return live
+            await asyncio.sleep(TIMED_S)
+            later = await look(cluster)
+            done = live.state.missing_bytes - later.state.missing_bytes
+            return later._replace(repair_bytes_s=max(0.0, done / TIMED_S))
         finally:
             cluster.close()
 
@@ -234,6 +245,10 @@ def health(live: Live | None) -> dict[str, Any]:
         ],
         "partitions_lagging": len({(one.policy, one.partition) for one in state.lagging}),
         "replicated": not state.silent and state.settled,
+        "repair_bytes_s": round(live.repair_bytes_s),
+        "replicated_in_s": (
+            round(state.missing_bytes / live.repair_bytes_s) if live.repair_bytes_s else None
+        ),
     }
 
 
@@ -249,6 +264,9 @@ def show_health(report: dict[str, Any], say: Callable[[str], None]) -> None:
         say(
             f"Device {row['device']} lacks {row['missing']} pieces or ranges ({size}): repair copies them."
         )
+    if report["replicated_in_s"]:
+        rate = format_bytes(report["repair_bytes_s"])
+        say(f"At {rate}/s that takes about {format_seconds(report['replicated_in_s'])}.")
     if report["stray_pieces"] or report["stray_registers"]:
         say(
             f"{report['stray_pieces']} pieces ({format_bytes(report['stray_bytes'])}) and "

@@ -407,7 +407,7 @@ def status(data: Path, *, as_json: bool) -> None:
         else []
     )
     staged = ring_view.staged_changes(draft, found.epoch)
-    report = rebalance.health(rebalance.look_once(data))
+    report = rebalance.health(rebalance.look_once(data, timed=True))
     goal, throttle = store.goal(), store.throttle()
     if as_json:
         _print_json(

@@ -151,12 +151,15 @@ class Conductor:
 
     async def _tell_everybody(self, epoch: Epoch) -> None:
         """Let every node know, also those that nobody calls."""
-        data = encode_epoch(epoch)
         behind = {
             target.link.address: target.link
             for target in self._cluster.targets
             if target.link.up and target.link.peer_epoch != epoch.number
         }
+
+        if not behind:
+            return
+        data = encode_epoch(epoch)
 
         async def tell(link: Link) -> None:
             try:
