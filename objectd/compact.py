@@ -23,7 +23,7 @@ from core.errors import Corrupt
 from core.limits import MIB
 from core.stamp import ZERO
 from objectd import record as records
-from objectd import wire
+from objectd import rows, wire
 from objectd.device import FULL_RESERVE_BYTES, INDEX_ROOM_BYTES, Device
 from objectd.log import Scanned
 from objectd.segment_rows import mark, read_known, rows_of
@@ -38,6 +38,8 @@ RATE_BYTES_S = 64 * MIB
 BATCH_RECORDS = 128  # copied at a time, so that they share their sync
 BATCH_BYTES = 4 * MIB
 STAGE_BYTES = 4  # of a FENCE record
+SALVAGE_AGAIN_S = 300.0  # or earlier, when repair has replaced something
+STAMPED_AT_ONCE = 10_000  # blobs in one TOUCH record
 
 
 class Candidate(NamedTuple):
@@ -109,6 +111,8 @@ async def compact_once(device: Device, *, ratio_max: float = LIVE_RATIO_MAX) -> 
     except Corrupt as error:
         if error.code == "DamagedLog":
             device.damage.broken_segments.add(segment)
+        live = device.segment_live(segment)
+        device.damage.put_off[segment] = (live, _now_s() + SALVAGE_AGAIN_S)
         log.error("%s: segment %d stays: %s", device.identity.name, segment, error.message)
         device.stuck_segments[segment] = device.segment_live(segment)
     return segment
@@ -135,20 +139,31 @@ async def compact_segment(device: Device, segment: int) -> None:
 
 def _broken(device: Device) -> int | None:
     """A segment whose records cannot all be told apart, while there is something to save of it."""
+    if device.generation.kept_segments:
+        return None  # a sweep needs old records where they are
     for number in sorted(device.damage.broken_segments):
         if number == device.log.active:
             device.log.roll()  # saved once something else has been written
         elif number not in device.log.segments:
             device.damage.broken_segments.discard(number)
-        elif not _stuck(device, number):
-            return number
+        else:
+            live, until_s = device.damage.put_off.get(number, (-1, 0.0))
+            if live != device.segment_live(number) or until_s <= _now_s():
+                return number
     return None
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def salvage_segment(device: Device, segment: int) -> None:
     """Write again what the index knows of a broken segment, and all state that it may have held; remove it.
 
     Raises OSError, and Corrupt while some of what it held has not been replaced by repair.
+
+    It may have held records that say what is to be forgotten. Those concern older records, which the index
+    does not know any more but a rebuild would find: so every older segment is rewritten, too.
     """
     async for known in rows_of(device, segment):
         read = await read_known(device, known)
@@ -158,14 +173,28 @@ async def salvage_segment(device: Device, segment: int) -> None:
             await _written(partial(device.write_again, read.scanned, read.raw, read.body))
             await asyncio.sleep(known.place.length / RATE_BYTES_S)
     await _write_state(device)
+    for older in device.log.segments:
+        if older < segment and older not in device.damage.broken_segments:
+            if device.segment_live(older) > device.disk.free_bytes() - INDEX_ROOM_BYTES:
+                raise Corrupt("NoRoom", "older segments have to be rewritten first")
+            await compact_segment(device, older)
+    if device.log.segments[0] < segment:
+        raise Corrupt("OlderBroken", "an older segment is broken, too")
     _remove(device, segment)
     device.damage.broken_segments.discard(segment)
     log.warning("%s: segment %d was broken and is replaced", device.identity.name, segment)
 
 
 async def _write_state(device: Device) -> None:
-    """Stages, floors and the promise ceiling once more: their records may be among what was lost."""
+    """Ceiling, generation, stamps, stages and floors once more: their records may be among what was lost."""
     await _written(lambda done: device.write_ceiling(device.stored_ceiling_us, done))
+    if device.generation.number:
+        await _written(partial(device.generation.raise_to, device.generation.number))
+    for stamp, blobs in _stamps(device).items():
+        for start in range(0, len(blobs), STAMPED_AT_ONCE):
+            ids = b"".join(blobs[start : start + STAMPED_AT_ONCE])
+            key = stamp.to_bytes(4, "big")
+            await _written(partial(device.write, records.TOUCH, key, ids, ()))
     for range_id in device.ranges():
         stats = device.stats(range_id)
         if stats.stage:
@@ -173,6 +202,16 @@ async def _write_state(device: Device) -> None:
             await _written(partial(device.write, records.FENCE, range_id, stage, ()))
         if stats.floor != ZERO:
             await _written(partial(device.reclaim.write_floor, range_id, stats.floor))
+
+
+def _stamps(device: Device) -> dict[int, list[bytes]]:
+    """Blobs by their stamp, as far as stamps still matter."""
+    found: dict[int, list[bytes]] = {}
+    for key, value in device.index.scan(rows.BLOB_TABLE, rows.after_table(rows.BLOB_TABLE)):
+        stamp = rows.unpack_blob(value).stamp
+        if stamp and stamp >= device.generation.number - 1:
+            found.setdefault(stamp, []).append(key[rows.PARTITIONED_BYTES : -1])
+    return found
 
 
 async def _written(write: Callable[[Callable[[OSError | None], None]], None]) -> None:

@@ -45,6 +45,7 @@ class Damage:
         self.registers: dict[bytes, wire.LostRegister] = {}  # by index key
         self.found = 0  # since the process started
         self.broken_segments: set[int] = set()  # whose records cannot all be told apart
+        self.put_off: dict[int, tuple[int, float]] = {}  # broken segments: living bytes, until when
         self.scrubbed = 0.0  # share of the log behind the scrub in its round
         self.scrub_rounds = 0
         self.begin_scrub: Callable[[float | None], None] | None = None

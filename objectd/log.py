@@ -282,7 +282,7 @@ class Log:
         try:
             header = records.decode_header(file.read_now(offset, HEADER_BYTES))
             following = offset + header.total
-            if header.kind == records.BLOB:
+            if (header.kind, header.key_bytes) == (records.BLOB, records.PIECE_BYTES):
                 behind = file.read_now(following, HEADER_BYTES)
                 next_header = records.decode_header(behind)
                 need = HEADER_BYTES + next_header.key_bytes + next_header.head_bytes

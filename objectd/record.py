@@ -22,6 +22,7 @@ VERSION = 1
 # magic, kind, version, key bytes, head bytes, body bytes, wall clock (µs), reserved, checksum
 HEADER = struct.Struct("<4sBBHIIQ8s16s")
 HEADER_BYTES = HEADER.size
+PIECE_BYTES = BLOB_ID_BYTES + 1  # key of a BLOB record
 _UNSUMMED = HEADER_BYTES - 16
 
 BLOB = 1

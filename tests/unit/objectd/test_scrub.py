@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Iterator
@@ -185,6 +186,38 @@ def test_a_broken_segment_is_salvaged_and_replaced() -> None:
         assert await whole(node) == (set(BLOBS), set(NAMES))
         assert node.device.stats(b"f" * 16).stage == 3
         assert await Scrub(node.device).round() == 0
+
+    on_node(work)
+
+
+def test_what_was_forgotten_stays_forgotten_when_its_note_rots() -> None:
+    """An older version lies in an older segment; a rebuild must not find it once the note is gone."""
+
+    async def work(node: Node) -> None:
+        device = node.device
+        await node.accept(b"gone", ballot(5), body_parts(1))
+        await node.accept(b"kept", ballot(5), body_parts(2))
+        device.log.roll()
+        await node.accept(b"gone", ballot(6), (b"", b"nil", b""), flags=wire.GONE)
+        done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
+        device.reclaim.write_forget(RANGE, [(b"gone", ballot(6))], done.set_result)
+        assert await done is None
+        device.log.roll()
+        await node.put_blob(b"y" * 16, b"begins the next segment")
+        assert device.register(RANGE, b"gone") is None
+        [at] = [
+            met.place.offset
+            for met in device.log.walk_verified(2)
+            if met.header.kind == records.FORGET
+        ]
+        node.platter.files["log/00000002.seg"][at + 20] ^= 1
+        await Scrub(device).round()
+        assert device.damage.broken_segments == {2}
+        assert await compact.compact_once(device) == 2
+        assert device.log.segments[0] > 2
+        await node.restart(power_loss=True)
+        assert node.device.register(RANGE, b"gone") is None
+        assert bytes((await node.read(b"kept")).body) == b"".join(body_parts(2))
 
     on_node(work)
 
