@@ -23,18 +23,12 @@ from core.api.fault import Fault, unauthorized
 from core.env import Env
 from core.errors import Corrupt
 
-ALGORITHMS = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-)
+# Signatures by public key only, by the type of the key: never what a token asks for.
+ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC": ("ES256", "ES384", "ES512"),
+    "OKP": ("EdDSA",),
+}
 FETCH_TIMEOUT_S = 5.0
 ANSWER_BYTES_MAX = 1024 * 1024
 KEYS_FRESH_US = 600_000_000
@@ -123,7 +117,7 @@ class OpenIdConnect:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.key,
-                algorithms=[key.algorithm_name] if key.algorithm_name in ALGORITHMS else [],
+                algorithms=list(ALGORITHMS.get(str(key.key_type), ())),
                 issuer=provider.issuer,
                 options={
                     "require": ["exp", "iss", "sub"],
