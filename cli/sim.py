@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -33,7 +34,7 @@ def sim(
 
 def one(seed: int, broken: frozenset[str], *, as_json: bool) -> int:
     """Run one seed and show what happened in it."""
-    outcome = run_seed(seed, broken=broken)
+    outcome = quietly(seed, broken)
     if as_json:
         click.echo(json.dumps(outcome._asdict(), indent=2))
         return bool(outcome.problem)
@@ -74,8 +75,14 @@ def many(first: int, count: int, broken: frozenset[str], *, as_json: bool) -> in
     return bool(bad)
 
 
+def quietly(seed: int, broken: frozenset[str]) -> Outcome:
+    """Run a seed without what its processes would log of their faults."""
+    logging.getLogger("ringstack").setLevel(logging.CRITICAL + 1)
+    return run_seed(seed, broken=broken)
+
+
 def outcomes(first: int, count: int, broken: frozenset[str]) -> Iterator[Outcome]:
     """Outcomes in the order of their seeds."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         numbers = range(first, first + count)
-        yield from pool.map(run_seed, numbers, [broken] * count, chunksize=4)
+        yield from pool.map(quietly, numbers, [broken] * count, chunksize=4)

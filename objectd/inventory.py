@@ -53,7 +53,7 @@ def ranges(device: Device, connection: ServerConnection, call: Frame) -> None:
 
 
 def blobs(device: Device, connection: ServerConnection, call: Frame) -> None:
-    """BLOBS: the good pieces held."""
+    """BLOBS: the pieces held."""
     message = wire.decode_blobs_call(call.head)
     start, end = _bounds(device, rows.BLOB_TABLE, message.after, message.partition)
     found: list[wire.BlobRow] = []
@@ -61,7 +61,7 @@ def blobs(device: Device, connection: ServerConnection, call: Frame) -> None:
         if len(found) >= message.limit:
             break
         row = rows.unpack_blob(value)
-        if message.policy in {None, row.policy} and not row.bad:
+        if message.policy in {None, row.policy} and (message.bad or not row.bad):
             blob = key[rows.PARTITIONED_BYTES : -1]
             found.append(
                 wire.BlobRow(blob, key[-1], row.policy, row.total, row.body_bytes, row.stamp)

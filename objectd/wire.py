@@ -313,13 +313,14 @@ class RangeRow(msgspec.Struct, array_like=True, frozen=True):
 class BlobsCall(msgspec.Struct, array_like=True, frozen=True):
     """Blobs that a device holds, in the order of (partition, id, fragment), after one of them.
 
-    `partition`, `policy`: only those of one.
+    `partition`, `policy`: only those of one. `bad`: also those that were found not to verify.
     """
 
     after: After
     limit: Count
     partition: Word | None = None
     policy: Short | None = None
+    bad: bool = False
 
 
 class BlobRow(msgspec.Struct, array_like=True, frozen=True):

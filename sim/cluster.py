@@ -12,6 +12,7 @@ from objectd.acceptor import Acceptor
 from objectd.device import Device, DeviceIdentity
 from objectd.memindex import MemoryIndex
 from objectd.placement import Placement
+from objectd.scrub import Scrub
 from objectd.server import ObjectServer
 from proxy.rebalance.conductor import Conductor, Progress, conduct
 from proxy.repair.agent import Done, one_pass
@@ -38,6 +39,8 @@ PORT = 7000
 PART_POWER = 4
 SEED = 11
 COMMIT_S = 0.3
+SCRUB_S = 0.7
+SCRUB_BYTES_S = 1e9
 REPAIR_S = 1.0
 SWEEP_S = 0.7
 SWEEP_OLDER_US = 300_000
@@ -94,6 +97,7 @@ class ObjectNode:
         self.epoch = cluster.epoch  # what is kept durably beside the platter
         self.disk: SimDisk | None = None
         self.server: ObjectServer | None = None
+        self.scrub: Scrub | None = None
 
     @property
     def up(self) -> bool:
@@ -117,6 +121,9 @@ class ObjectNode:
         self.server = ObjectServer(self.env, KEY, {self.number: device}, placement)
         asyncio.ensure_future(self.server.frames.listen(f"tcp:{self.name}:{PORT}"))  # noqa: RUF006
         asyncio.ensure_future(self._commit_often(device))  # noqa: RUF006
+        self.scrub = Scrub(device, rate_bytes_s=SCRUB_BYTES_S)
+        if self._cluster.faults.rot_every_s:
+            asyncio.ensure_future(self._scrub_often(self.scrub))  # noqa: RUF006
 
     def _keep(self, epoch: Epoch) -> None:
         self.epoch = epoch
@@ -127,6 +134,20 @@ class ObjectNode:
             await asyncio.sleep(COMMIT_S)
             if device.uncommitted:
                 device.commit_index()
+
+    @staticmethod
+    async def _scrub_often(scrub: Scrub) -> None:
+        while True:
+            await asyncio.sleep(SCRUB_S)
+            await scrub.round()
+
+    async def scrubbed(self) -> None:
+        """A round of the scrub, in this node's own process."""
+        scrub = self.scrub
+        assert scrub is not None
+        loop = self._cluster.loop
+        round_: asyncio.Task[int] = loop.run_as(self.name, lambda: loop.create_task(scrub.round()))
+        await round_
 
     def kill(self, *, power_loss: bool) -> None:
         """End the process at once; with a power loss also everything that was not synced."""

@@ -12,6 +12,8 @@ import random
 from collections.abc import Sequence
 
 from core.env import Buffer
+from core.errors import Corrupt
+from objectd import record as records
 from sim.faults import Faults
 
 SECTOR_BYTES = 512
@@ -33,6 +35,19 @@ class Platter:
         """Bytes in all files."""
         return sum(map(len, self.files.values()))
 
+    def rot(self) -> str:
+        """Flip a bit in the body of some record that was durable long ago; returns what was hit."""
+        found = []
+        for path, data in sorted(self.files.items()):
+            if path.endswith(".seg"):
+                found += [(path, *body) for body in _old_bodies(data)]
+        if not found:
+            return ""
+        path, start, size = self.rng.choice(found)
+        at = start + self.rng.randrange(size)
+        self.files[path][at] ^= 1 << self.rng.randrange(8)
+        return f"{path} byte {at}"
+
     def crash(self) -> None:
         """Lose or tear what was not synced."""
         for path, start in sorted(self.unsynced.items()):
@@ -49,6 +64,23 @@ class Platter:
                     end = min(sector + SECTOR_BYTES, keep)
                     data[sector:end] = bytes(end - sector)
         self.unsynced.clear()
+
+
+def _old_bodies(data: bytearray) -> list[tuple[int, int]]:
+    """Offset and length of the bodies in a segment, those of its last two groups left out."""
+    groups: list[list[tuple[int, int]]] = [[]]
+    offset = 0
+    while offset + records.HEADER_BYTES <= len(data):
+        try:
+            header = records.decode_header(bytes(data[offset : offset + records.HEADER_BYTES]))
+        except Corrupt:
+            break
+        if header.kind == records.GROUP:
+            groups.append([])
+        elif header.body_bytes:
+            groups[-1].append((offset + header.total - header.body_bytes, header.body_bytes))
+        offset += header.total
+    return [body for group in groups[:-2] for body in group]
 
 
 class SimDisk:

@@ -30,6 +30,7 @@ class Faults(NamedTuple):
     one_way_rate: float = 0.0
     slow_node_rate: float = 0.0
     ring_every_s: float = 0.0
+    rot_every_s: float = 0.0
 
 
 def quiet() -> Faults:
@@ -62,4 +63,5 @@ def swarm(rng: random.Random) -> Faults:
         one_way_rate=maybe(0.5, 0.2, 0.8),
         slow_node_rate=maybe(0.3, 0.2, 0.8),
         ring_every_s=maybe(0.5, 0.2, 1.5),
+        rot_every_s=maybe(0.4, 0.05, 0.5),
     )

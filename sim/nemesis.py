@@ -17,6 +17,7 @@ class Nemesis:
         self._rng: random.Random = cluster.fork_rng()
         self._log = log
         self._tasks: list[asyncio.Task[None]] = []
+        self._rotting = self._rng.choice(cluster.nodes)  # rot of one disk is what copies are for
 
     def start(self) -> None:
         """Begin."""
@@ -26,6 +27,7 @@ class Nemesis:
             (faults.proxy_crash_every_s, self._crash_proxy),
             (faults.partition_every_s, self._partition),
             (faults.ring_every_s, self._change_ring),
+            (faults.rot_every_s, self._rot),
         )
         for every_s, action in plans:
             if every_s:
@@ -68,6 +70,12 @@ class Nemesis:
         proxy.kill()
         await asyncio.sleep(0.05 + 0.3 * self._rng.random())
         proxy.start()
+
+    async def _rot(self) -> None:
+        """A bit flips on the disk that is going bad."""
+        hit = self._rotting.platter.rot()
+        if hit:
+            self._note(f"rot {self._rotting.name} {hit}")
 
     async def _change_ring(self) -> None:
         """The operator wants other devices: some of all nodes, three at least; the keeper may die of it."""

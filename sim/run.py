@@ -105,6 +105,7 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     await asyncio.gather(*(client.run(OPERATIONS) for client in clients))
     await nemesis.stop()
     await _final_reads(cluster, history, keys)
+    await _scrub(cluster)
     await _until_done(partial(_rest, cluster))
     await _until_done(partial(_repair, cluster))
     await _until_done(partial(_reclaim, cluster))
@@ -147,6 +148,12 @@ async def _rest(cluster: SimCluster) -> None:
     keeper = cluster.keeper
     if keeper is not None and (keeper.active or keeper.epoch.joint):
         raise Unavailable("Moving", f"epoch {keeper.epoch.number} is on its way")
+
+
+async def _scrub(cluster: SimCluster) -> None:
+    """Find all rot, so that repair can bring everything back."""
+    for node in cluster.nodes:
+        await node.scrubbed()
 
 
 async def _repair(cluster: SimCluster) -> None:

@@ -180,7 +180,7 @@ class Orphans:
         """Add what a device lists; where it stopped, or None at its end."""
         count = 0
         while True:
-            frame = await self._ask(target, wire.BLOBS, wire.BlobsCall(after, BLOBS_PAGE))
+            frame = await self._ask(target, wire.BLOBS, wire.BlobsCall(after, BLOBS_PAGE, bad=True))
             page = wire.decode_blobs(frame.body)
             for row in page:
                 if row.stamp >= self._generation - 1 and not self._careless:
