@@ -52,15 +52,15 @@ async def get(db: Connection, vault: Vault, credential_id: str) -> Row:
 def opened(vault: Vault, row: Row) -> Row:
     """A row with `blob` instead of `sealed`."""
     blob = vault.open(row["id"], row["sealed"])
-    return {**{name: row[name] for name in row if name != "sealed"}, "blob": blob}
+    return {**{name: row[name] for name in row if name not in {"sealed", "lookup"}}, "blob": blob}
 
 
 async def get_ec2(db: Connection, vault: Vault, access: str) -> Row | None:
     """What signs with an access key: access, secret, user_id, project_id, trust_id, application_credential_id."""
-    row = await rows.by_id(db, TABLE, ec2_id(access))
-    if row is None or row["type"].lower() != EC2:
+    found = await rows.matching(db, TABLE, lookup=ec2_id(access))
+    if not found:
         return None
-    row = opened(vault, row)
+    row = opened(vault, found[0])
     blob = ec2_blob(row["blob"])
     if not blob.get("secret"):
         return None
@@ -84,18 +84,34 @@ async def create(db: Connection, vault: Vault, row: Row) -> None:
     """Add a credential (`blob` in clear). Raises Fault 409 when an access key is taken."""
     if await rows.by_id(db, TABLE, row["id"]) is not None:
         raise conflict(f"Conflict occurred attempting to store credential - {row['id']} exists.")
-    await rows.insert(db, TABLE, _sealed(vault, row))
+    sealed = await _sealed(db, vault, row)
+    await rows.insert(db, TABLE, sealed)
 
 
-def _sealed(vault: Vault, row: Row) -> Row:
+async def _sealed(db: Connection, vault: Vault, row: Row) -> Row:
+    """A row as it is stored. Raises Fault 409 when its access key is another credential's."""
+    lookup = None
+    if row["type"].lower() == EC2:
+        lookup = ec2_id(ec2_blob(row["blob"])["access"])
+        for other in await rows.matching(db, TABLE, lookup=lookup):
+            if other["id"] != row["id"]:
+                raise conflict("Conflict occurred attempting to store credential - it exists.")
     kept = {name: value for name, value in row.items() if name != "blob"}
-    return {**kept, "sealed": vault.seal(row["id"], row["blob"])}
+    return {**kept, "sealed": vault.seal(row["id"], row["blob"]), "lookup": lookup}
+
+
+async def get_by_access(db: Connection, vault: Vault, access: str) -> Row:
+    """The EC2 credential with this access key. Raises Fault 404."""
+    found = await rows.matching(db, TABLE, lookup=ec2_id(access))
+    if not found:
+        raise not_found("credential", access)
+    return opened(vault, found[0])
 
 
 async def update(db: Connection, vault: Vault, old: Row, changes: Row, now_us: int) -> None:
     """Change a credential; an EC2 key that changes counts no more as it was."""
     row = {**old, **changes}
-    await rows.update(db, TABLE, old["id"], _sealed(vault, row))
+    await rows.update(db, TABLE, old["id"], await _sealed(db, vault, row))
     await _revoke(db, old, now_us)
 
 

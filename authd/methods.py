@@ -15,7 +15,7 @@ from authd.rows import Row
 from authd.scope import Name, name_of
 from authd.tables import application_credential as application_credential_tables
 from authd.totp import matching_window
-from core.api.fault import bad_request, forbidden, unauthorized
+from core.api.fault import bad_request, forbidden, not_found, unauthorized
 from core.authenticator import Authenticator
 from core.database import Connection
 from core.errors import Refused
@@ -71,7 +71,7 @@ async def token(authority: Authority, given: dict[str, Any]) -> Proof:
     try:
         identity = verifier.verify(presented)
     except Refused:
-        raise unauthorized() from None
+        raise not_found("token", "the token that was presented") from None
     if identity.trust_id or SIGNED.intersection(identity.methods):
         raise forbidden("A token of a trust or of a signature cannot be used to get another token.")
     return await of_identity(authority, identity)

@@ -6,6 +6,7 @@ from authd.api.application_credentials import AccessRules, ApplicationCredential
 from authd.api.assignments import RoleAssignments
 from authd.api.auth import Auth
 from authd.api.credentials import Credentials, Ec2Credentials
+from authd.api.domain_options import DomainOptions
 from authd.api.domains import Domains
 from authd.api.endpoint_filters import EndpointGroups, ProjectEndpoints
 from authd.api.endpoints import Endpoints
@@ -56,4 +57,5 @@ RESOURCES = (
     Limits,
     RegisteredLimits,
     Tags,
+    DomainOptions,
 )

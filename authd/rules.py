@@ -96,6 +96,12 @@ RULES = (
     Rule("identity:create_domain", ADMIN, SYSTEM_OR_PROJECT),
     Rule("identity:update_domain", ADMIN, SYSTEM_OR_PROJECT),
     Rule("identity:delete_domain", ADMIN, SYSTEM_OR_PROJECT),
+    Rule("identity:get_domain_config", ADMIN_OR_READER, SYSTEM_OR_PROJECT),
+    Rule("identity:get_domain_config_default", ADMIN_OR_READER, SYSTEM_OR_PROJECT),
+    Rule("identity:get_security_compliance_domain_config", "", ALL),
+    Rule("identity:create_domain_config", ADMIN, SYSTEM_OR_PROJECT),
+    Rule("identity:update_domain_config", ADMIN, SYSTEM_OR_PROJECT),
+    Rule("identity:delete_domain_config", ADMIN, SYSTEM_OR_PROJECT),
     Rule(
         "identity:ec2_get_credential",
         "(rule:admin_required) or (role:reader and system_scope:all) or user_id:%(target.credential.user_id)s",

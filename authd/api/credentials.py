@@ -11,7 +11,7 @@ from authd.authority import Authority
 from authd.delegation import refuse_any
 from authd.rows import Row
 from core.api.call import Call
-from core.api.fault import bad_request, forbidden, not_found, unauthorized
+from core.api.fault import bad_request, forbidden, not_found
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import ID, Attributes, Shape, nullable, text
@@ -156,7 +156,7 @@ class Credentials:
         return {"credential": shown(call, {**row, **known})}
 
     def _check_ec2(self, row: Row, known: Row) -> None:
-        """What an EC2 credential is bound to stays, and its access key as well, because its id is made of it."""
+        """What an EC2 credential is bound to stays as it is; its keys may change."""
         was, becomes = (
             row["type"].lower() == EC2,
             str(known.get("type", row["type"])).lower() == EC2,
@@ -166,7 +166,7 @@ class Credentials:
         if not was or "blob" not in known:
             return
         old, new = credentials.ec2_blob(row["blob"]), credentials.ec2_blob(known["blob"])
-        for name in (*credentials.BOUND, "access"):
+        for name in credentials.BOUND:
             if old.get(name) != new.get(name):
                 raise bad_request(f"{name} can not be updated for credential")
 
@@ -236,9 +236,7 @@ class Ec2Credentials:
     async def show(self, call: Call) -> dict[str, Any]:
         """Show one, by its access key."""
         async with self._database.read() as db:
-            row = await credentials.get(
-                db, self._vault, credentials.ec2_id(call.variables["credential_id"])
-            )
+            row = await credentials.get_by_access(db, self._vault, call.variables["credential_id"])
         self._check(call, row)
         return {"credential": ec2_shown(call, row)}
 
@@ -246,15 +244,11 @@ class Ec2Credentials:
         call.allow(credential={"user_id": row["user_id"]})
         if row["user_id"] != call.variables["user_id"]:
             raise not_found("credential", call.variables["credential_id"])
-        if row["type"].lower() != EC2:
-            raise unauthorized("EC2 access key not found.")
         refuse_any(call.identity)
 
     async def delete(self, call: Call) -> None:
         """Remove one, by its access key."""
         async with self._database.write() as db:
-            row = await credentials.get(
-                db, self._vault, credentials.ec2_id(call.variables["credential_id"])
-            )
+            row = await credentials.get_by_access(db, self._vault, call.variables["credential_id"])
             self._check(call, row)
             await credentials.delete(db, row, self._authority.now_us())

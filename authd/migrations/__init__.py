@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-HEAD = "0003"
+HEAD = "0004"
 SCRIPTS = str(Path(__file__).parent)
 VERSION_TABLE = "identity_version"

@@ -13,7 +13,7 @@ from authd.tables.metadata import (
     text_column,
 )
 
-# An EC2 credential's id is the SHA-256 of its access key.
+# An EC2 credential's id is the SHA-256 of its first access key; `lookup` is that of the one it has now.
 credential = sa.Table(
     "identity_credential",
     metadata,
@@ -21,6 +21,7 @@ credential = sa.Table(
     reference("user_id", "identity_user.id", index=True),
     text_column("project_id", nullable=True, index=True),
     text_column("type", NAME_CHARS),
+    text_column("lookup", nullable=True, unique=True),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     object_column("extra"),
 )

@@ -107,7 +107,7 @@ def test_a_chain_of_rescopes_never_outlives_the_first_token(fresh: IdentitySite)
         assert "token" in reply.body["token"]["methods"]
         token = reply.headers["x-subject-token"]
     fresh.env.advance(3600 - 9 * 120)
-    assert rescope(fresh, token).status == 401
+    assert rescope(fresh, token).status == 404
     assert fresh.call("GET", "/v3/auth/catalog", token=token).status == 401
 
 

@@ -104,8 +104,25 @@ def test_ec2_credentials_without_a_key_or_with_another_binding_are_refused(
     assert made["id"] == credentials.ec2_id("a1")
     assert site.demo("POST", "/v3/credentials", good).status == 409
     path = f"/v3/credentials/{made['id']}"
-    for blob in ('{"access": "a2"}', '{"access": "a1", "trust_id": "t"}'):
-        assert site.demo("PATCH", path, {"credential": {"blob": blob}}).status == 400
+    bound = {"credential": {"blob": '{"access": "a1", "trust_id": "t"}'}}
+    assert site.demo("PATCH", path, bound).status == 400
+    assert site.demo("PATCH", path, {"credential": {"type": "cert"}}).status == 400
+
+
+def test_an_ec2_credential_may_get_new_keys(site: IdentitySite) -> None:
+    """Which count from then on, unless another credential has that access key; the old ones do not."""
+    first, second = make_ec2(site), make_ec2(site)
+    path = f"/v3/credentials/{credentials.ec2_id(first['access'])}"
+
+    def keys(access: str) -> dict[str, Any]:
+        return {"credential": {"blob": json.dumps({"access": access, "secret": "new"})}}
+
+    assert site.demo("PATCH", path, keys(second["access"])).status == 409
+    fresh_key = f"{first['access']}-new"
+    assert site.demo("PATCH", path, keys(fresh_key)).status == 200
+    own = f"/v3/users/{first['user_id']}/credentials/OS-EC2"
+    assert site.demo("GET", f"{own}/{fresh_key}").body["credential"]["secret"] == "new"
+    assert site.demo("GET", f"{own}/{first['access']}").status == 404
 
 
 def test_nobody_reads_the_ec2_credentials_of_others(site: IdentitySite) -> None:
