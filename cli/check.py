@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -25,6 +26,9 @@ from sim.history import History
 from sim.live_nemesis import KINDS, PARTITION, LiveNemesis, Partition
 from sim.live_trouble import KINDS as TROUBLE_KINDS
 from sim.live_workload import CONTAINER, Endpoints, LiveClient
+
+if TYPE_CHECKING:
+    from sim.live_cluster import LiveCluster
 
 
 @click.group()
@@ -186,36 +190,96 @@ def durable(
 ) -> None:
     """Is nothing lost while nodes, networks and disks fail? Several nodes, one trouble after the other."""
     from sim import live_check
-    from sim.live_cluster import LiveCluster
     from sim.live_trouble import TROUBLES
 
-    directory = Path(tempfile.mkdtemp(prefix="ringstack-check-"))
-    cluster = LiveCluster(directory, nodes=nodes, zones=zones)
     wanted = live_check.Wanted(
         objects, seed, hold_s=hold_s, window_s=window_s, whole_s=whole_s, rate=rate
     )
+    troubles = [trouble for trouble in TROUBLES if trouble.kind in nemesis]
+    with live_cluster(nodes, zones, keep=keep, quiet=as_json) as (cluster, say):
+        say(live_check.HEADER)
+        results = asyncio.run(live_check.Check(cluster, wanted, say).run(troubles))
+    finish([result.good for result in results], live_check.to_json(results) if as_json else "")
+
+
+@check.command()
+@click.option("--nodes", type=click.IntRange(3, 64), default=6, show_default=True)
+@click.option("--zones", type=click.IntRange(1, 16), default=3, show_default=True)
+@click.option("--joiners", type=click.IntRange(1, 16), default=3, show_default=True)
+@click.option("--objects", type=click.IntRange(10, 10_000_000), default=20_000, show_default=True)
+@click.option(
+    "--quiet",
+    "hold_s",
+    type=float,
+    default=20.0,
+    show_default=True,
+    help="Seconds of load without a change, to compare with.",
+)
+@click.option(
+    "--whole",
+    "whole_s",
+    type=float,
+    default=300.0,
+    show_default=True,
+    help="Seconds until the cluster must be whole before a change; a change may take three times as long.",
+)
+@click.option("--rate", type=float, default=60.0, show_default=True, help="Operations a second.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--keep", is_flag=True, help="Leave the data directories where they are.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rebalance(
+    *,
+    nodes: int,
+    zones: int,
+    joiners: int,
+    objects: int,
+    hold_s: float,
+    whole_s: float,
+    rate: float,
+    seed: int,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """Does data move as planned and foretold, without clients noticing, through pauses and kills?"""
+    from sim import live_rebalance
+    from sim.live_check import Wanted
+
+    wanted = Wanted(objects, seed, hold_s=hold_s, whole_s=whole_s, rate=rate)
+    with live_cluster(nodes, zones, keep=keep, quiet=as_json) as (cluster, say):
+        say(live_rebalance.HEADER)
+        results = asyncio.run(live_rebalance.Rebalance(cluster, wanted, say).run(joiners))
+    finish([result.good for result in results], live_rebalance.to_json(results) if as_json else "")
+
+
+@contextlib.contextmanager
+def live_cluster(
+    nodes: int, zones: int, *, keep: bool, quiet: bool
+) -> Iterator[tuple[LiveCluster, Callable[[str], None]]]:
+    """A cluster of several nodes for as long as this lasts, and where its progress is told."""
+    from sim.live_cluster import LiveCluster
+
+    directory = Path(tempfile.mkdtemp(prefix="ringstack-check-"))
+    cluster = LiveCluster(directory, nodes=nodes, zones=zones)
 
     def say(text: str) -> None:
-        click.echo(text, err=as_json)
+        click.echo(text, err=quiet)
 
     try:
         cluster.start()
         cluster.network.enter_hub()
-        checker = live_check.Check(cluster, wanted, say)
-        say(live_check.HEADER)
-        troubles = [trouble for trouble in TROUBLES if trouble.kind in nemesis]
-        results = asyncio.run(checker.run(troubles))
+        yield cluster, say
     finally:
         cluster.stop()
         if keep:
             say(f"data is in {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)
-    if as_json:
-        click.echo(live_check.to_json(results))
-    good = all(result.good for result in results)
-    say("verdict: " + ("valid" if good else "INVALID"))
-    sys.exit(not good)
+
+
+def finish(good: Sequence[bool], report: str) -> None:
+    """The verdict, as JSON or as the last line; ends the command."""
+    click.echo(report or "verdict: " + ("valid" if all(good) else "INVALID"))
+    sys.exit(not all(good))
 
 
 def endpoints_of(installation: Installation) -> Endpoints:

@@ -37,7 +37,7 @@ class Tally:
     longest_read_s: float = 0.0
     longest_write_s: float = 0.0
     durations_s: list[float] = field(default_factory=list)
-    bytes_moved: int = 0
+    bytes_written: int = 0
 
     def quantile_ms(self, share: float) -> float:
         """A quantile of the time that operations took, retries included."""
@@ -90,6 +90,7 @@ class Load:
         self.doors = Doors(endpoints)
         self.wrong: list[str] = []
         self.tally = Tally()
+        self.read_only = False
         self._in_trouble = False
         self._running = asyncio.Event()
         self._busy = 0
@@ -191,7 +192,7 @@ class Writer:
         while True:
             await asyncio.sleep(self._rng.expovariate(self._rate))
             await self._load.turn()
-            drawn = self._rng.random()
+            drawn = self._rng.random() * (0.6 if self._load.read_only else 1.0)
             key = self._rng.choice(self._keys)
             self._load.begin()
             began = loop.time()
@@ -240,7 +241,7 @@ class Writer:
                 async with asyncio.timeout(ATTEMPT_S + size / ATTEMPT_BYTES_S):
                     answer = await send(load.doors.client(number))
                 if answer.status < 500:
-                    load.tally.bytes_moved += size or len(answer.body)
+                    load.tally.bytes_written += size
                     return answer
             except (Failed, OSError, TimeoutError):
                 pass

@@ -147,6 +147,37 @@ class LiveNode:
         """The same, for commands with `--json`."""
         return json.loads(self.command(*arguments, "--json"))
 
+    def kill_command(self, *arguments: str, after_s: float = 1.5) -> None:
+        """Start a command and kill it after a moment."""
+        process = self._popen(*arguments)
+        try:
+            process.communicate(timeout=after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+    def metric(self, daemon: str, name: str) -> float:
+        """One figure of a daemon's metrics; 0.0 when it is not there."""
+        rows = self.json("status")["processes"]
+        port = next(row["ports"].get("metrics", 0) for row in rows if row["name"] == daemon)
+        fetch = (
+            "import urllib.request as r;"
+            f"print(r.urlopen('http://127.0.0.1:{port}/metrics', timeout=5).read().decode())"
+        )
+        done = subprocess.run(
+            self.network.command(self.number, sys.executable, "-c", fetch),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            if line.startswith("#"):
+                continue
+            key, _, value = line.rpartition(" ")
+            if key.partition("{")[0].endswith(name):
+                return float(value)
+        return 0.0
+
     # -- what clients need ---------------------------------------------------------------------
 
     def endpoints(self) -> Endpoints:
