@@ -13,7 +13,7 @@ import errno
 import itertools
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import Corrupt
 from core.limits import MIB
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from objectd.device import Device
 
 log = logging.getLogger("ringstack.objectd")
+
+T = TypeVar("T")
 
 DIRECTORY = "quarantine"
 KEPT_MAX = 64  # records kept for inspection; the oldest go
@@ -123,11 +125,8 @@ class Damage:
         return False
 
     def told(self, limit: int) -> wire.Damages:
-        """The oldest damage that has not been replaced."""
-        return wire.Damages(
-            list(itertools.islice(self.pieces.values(), limit)),
-            list(itertools.islice(self.registers.values(), limit)),
-        )
+        """Damage that has not been replaced; what was told longest ago comes first."""
+        return wire.Damages(_rotated(self.pieces, limit), _rotated(self.registers, limit))
 
     async def _keep(self, place: Place) -> None:
         device, disk = self._device, self._device.disk
@@ -146,3 +145,12 @@ class Damage:
         for name in kept[: max(0, len(kept) + 1 - KEPT_MAX)]:
             disk.remove(f"{DIRECTORY}/{name}")
         disk.write_file(f"{DIRECTORY}/{place.segment:08d}-{place.offset:010d}.record", raw)
+
+
+def _rotated(told: dict[bytes, T], limit: int) -> list[T]:
+    """The first values, which become the last ones."""
+    first = list(itertools.islice(told.items(), limit))
+    for key, value in first:
+        del told[key]
+        told[key] = value
+    return [value for _, value in first]

@@ -499,7 +499,7 @@ class LostRegister(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Damages(msgspec.Struct, array_like=True, frozen=True):
-    """The oldest of them."""
+    """Some of them, each time others."""
 
     pieces: list[LostPiece]
     registers: list[LostRegister]

@@ -44,7 +44,7 @@ IDP_ATTRIBUTES: Attributes = {
     "authorization_ttl": nullable(integer(0, MINUTES_MAX)),
 }
 IDP_BODY = Shape({IDP: Shape(IDP_ATTRIBUTES, more=False)}, [IDP], more=False)
-MAPPING_ATTRIBUTES: Attributes = {"rules": mapping.RULES, "schema_version": text(1, 5)}
+MAPPING_ATTRIBUTES: Attributes = {"rules": mapping.RULES, "schema_version": nullable(text(1, 5))}
 MAPPING_BODY = Shape(
     {MAPPING: Shape(MAPPING_ATTRIBUTES, ["rules"], more=False)}, [MAPPING], more=False
 )
@@ -314,7 +314,7 @@ class Mappings(_Named):
         return {
             "id": name,
             "rules": given["rules"],
-            "schema_version": given.get("schema_version", "1.0"),
+            "schema_version": given.get("schema_version") or "1.0",
         }
 
     async def create(self, call: Call) -> dict[str, Any]:

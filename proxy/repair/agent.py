@@ -48,6 +48,13 @@ class Done(NamedTuple):
     put_off: int = 0
 
 
+class Healed(NamedTuple):
+    """Damaged records that were replaced, and those that could not be."""
+
+    replaced: int
+    put_off: int
+
+
 async def one_pass(
     cluster: Cluster,
     store: ClusterStore,
@@ -116,8 +123,8 @@ async def _pull(repair: RegisterRepair, device: Target, peer: Target, partition:
 
 async def heal(
     cluster: Cluster, store: ClusterStore, pace: Pace, local: AbstractSet[int] | None = None
-) -> int:
-    """Replace what the local devices have found bad; returns how much."""
+) -> Healed:
+    """Replace what the local devices have found bad."""
     registers = RegisterRepair(cluster, store.registers, pace)
     pieces = BlobRepair(cluster, store.blobs, pace)
     head = wire.encode(wire.DamagesCall(HEAL_MAX))
@@ -132,7 +139,7 @@ async def heal(
                 await registers.relearn(device, lost)
         except RingstackError as error:
             log.debug("healing of device %d: %s", device.device, error.message)
-    return pieces.restored + registers.copied
+    return Healed(pieces.restored + registers.copied, pieces.put_off)
 
 
 class Agent:
@@ -190,11 +197,14 @@ class Agent:
         self._wanted.clear()
 
     async def _heal_often(self) -> None:
+        every_s = HEAL_EVERY_S
         while True:
-            await asyncio.sleep(HEAL_EVERY_S)
+            await asyncio.sleep(every_s)
             healed = await heal(self._cluster, self._store, self.pace, self._local())
-            if healed:
-                log.info("replaced %d damaged records", healed)
+            if healed.replaced:
+                log.info("replaced %d damaged records", healed.replaced)
+            stuck = healed.put_off and not healed.replaced  # copies are away: they may come back
+            every_s = min(2 * every_s, EVERY_S) if stuck else HEAL_EVERY_S
 
     async def watch(self) -> None:
         """Learn how busy the devices are with clients."""

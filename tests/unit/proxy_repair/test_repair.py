@@ -228,7 +228,7 @@ def test_what_a_reader_finds_bad_is_replaced_at_once(tmp_path: Path, container: 
         assert b"".join(parts) == body
         device = cluster.servers[first].devices[first]
         assert device.status().damaged == 1
-        assert await heal(cluster.cluster, cluster.store, Pace(PACE)) == 1
+        assert await heal(cluster.cluster, cluster.store, Pace(PACE)) == (1, 0)
         assert device.status().damaged == 0
         assert await repair(cluster) == Done(0, 0, 0, complete=True)
 
