@@ -37,6 +37,7 @@ BASE = "/v3/OS-FEDERATION"
 IDP, MAPPING, SERVICE = "identity_provider", "mapping", "service_provider"
 MINUTES_MAX = 60 * 24 * 365
 IDP_ATTRIBUTES: Attributes = {
+    "id": text(1, 64),  # some clients say again what the path says
     "description": nullable(DESCRIPTION),
     "enabled": boolean,
     "domain_id": nullable(ID),
@@ -44,11 +45,16 @@ IDP_ATTRIBUTES: Attributes = {
     "authorization_ttl": nullable(integer(0, MINUTES_MAX)),
 }
 IDP_BODY = Shape({IDP: Shape(IDP_ATTRIBUTES, more=False)}, [IDP], more=False)
-MAPPING_ATTRIBUTES: Attributes = {"rules": mapping.RULES, "schema_version": nullable(text(1, 5))}
+MAPPING_ATTRIBUTES: Attributes = {
+    "id": text(1, 64),
+    "rules": mapping.RULES,
+    "schema_version": nullable(text(1, 5)),
+}
 MAPPING_BODY = Shape(
     {MAPPING: Shape(MAPPING_ATTRIBUTES, ["rules"], more=False)}, [MAPPING], more=False
 )
 PROTOCOL_ATTRIBUTES: Attributes = {
+    "id": text(1, 64),
     "mapping_id": text(1, 64),
     "remote_id_attribute": nullable(text(1, 64)),
 }
@@ -59,6 +65,7 @@ PROTOCOL_CHANGE = Shape(
     {"protocol": Shape(PROTOCOL_ATTRIBUTES, more=False, least=1)}, ["protocol"], more=False
 )
 SERVICE_ATTRIBUTES: Attributes = {
+    "id": text(1, 64),
     "auth_url": URL,
     "sp_url": URL,
     "description": nullable(DESCRIPTION),
@@ -199,7 +206,7 @@ class IdentityProviders(_Named):
     async def update(self, call: Call) -> dict[str, Any]:
         """Change an identity provider; disabling it ends the tokens that came through it."""
         call.allow()
-        given = call.part(IDP)
+        given = without_id(call.part(IDP))
         name = call.variables["idp_id"]
         async with self._database.write() as db:
             row = await rows.by_id(db, federation.PROVIDERS, name)
@@ -272,7 +279,7 @@ class IdentityProviders(_Named):
         table = federation.PROTOCOLS
         async with self._database.write() as db:
             row = await self._protocol(db, call)
-            given = call.part("protocol")
+            given = without_id(call.part("protocol"))
             where = (table.c.id == row["id"]) & (table.c.idp_id == row["idp_id"])
             await db.execute(sa.update(table).where(where).values(given))
         return {"protocol": protocol_shown(call, {**row, **given})}
@@ -397,7 +404,7 @@ class ServiceProviders(_Named):
     async def update(self, call: Call) -> dict[str, Any]:
         """Change a service provider."""
         row = await self._one(call, federation.SERVICES, SERVICE)
-        given = dict(call.part(SERVICE))
+        given = without_id(call.part(SERVICE))
         if "relay_state_prefix" in given:
             given["relay_state_prefix"] = given["relay_state_prefix"] or RELAY_STATE
         async with self._database.write() as db:
@@ -448,6 +455,11 @@ class FederatedLogin:
             found = await reachable(db, call.identity.user_id, kind, groups_of(call.identity))
         shown = project_shown if kind == "project" else domain_shown
         return collection(call, f"{kind}s", [row for row in found if row["enabled"]], shown)
+
+
+def without_id(given: dict[str, Any]) -> dict[str, Any]:
+    """A change without the id, which never changes."""
+    return {name: value for name, value in given.items() if name != "id"}
 
 
 def check_name(name: str) -> str:
