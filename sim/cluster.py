@@ -38,6 +38,7 @@ KEY = b"simulated installation key......"
 PORT = 7000
 PART_POWER = 4
 SEED = 11
+CAPACITY_BYTES = 1 << 30
 COMMIT_S = 0.3
 SCRUB_S = 0.7
 SCRUB_BYTES_S = 1e9
@@ -95,6 +96,7 @@ class ObjectNode:
         self.index = MemoryIndex()
         self.env = SimEnv(cluster.loop, cluster.fork_rng(), cluster.draw_skew_us())
         self.epoch = cluster.epoch  # what is kept durably beside the platter
+        self.lost = False  # everything, and not replaced yet
         self.disk: SimDisk | None = None
         self.server: ObjectServer | None = None
         self.scrub: Scrub | None = None
@@ -105,7 +107,10 @@ class ObjectNode:
         return self.server is not None
 
     def start(self) -> None:
-        """Recover and serve."""
+        """Recover and serve. A device that has lost everything waits until the ring does not count on it."""
+        if self.lost and any(one.id == self.number for one in self._cluster.newest.devices):
+            return
+        self.lost = False
         self._cluster.loop.run_as(self.name, self._start)
 
     def _start(self) -> None:
@@ -162,6 +167,14 @@ class ObjectNode:
             self.index = MemoryIndex()  # not synced, so not trusted: rebuilt from the log
         else:
             self.index = self.index.crash()
+
+    def wipe(self) -> None:
+        """End the process and lose what it had kept."""
+        if self.up:
+            self.kill(power_loss=True)
+        self.platter.wipe()
+        self.index = MemoryIndex()
+        self.lost = True
 
     def device(self) -> Device:
         """The device of the running process."""
@@ -357,6 +370,7 @@ class SimCluster:
             node.platter.faults = self.faults
         self.net.heal()
         for node in self.nodes:
+            node.platter.capacity_bytes = CAPACITY_BYTES
             if not node.up:
                 node.start()
         for proxy in self.proxies:

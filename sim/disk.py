@@ -31,6 +31,11 @@ class Platter:
         self.skip_sync = False  # a mutant: fdatasync that does nothing
         self.write_errno = 0  # what every append fails with, once it has written a part
 
+    def wipe(self) -> None:
+        """Lose everything."""
+        self.files.clear()
+        self.unsynced.clear()
+
     def used_bytes(self) -> int:
         """Bytes in all files."""
         return sum(map(len, self.files.values()))

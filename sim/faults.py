@@ -31,6 +31,8 @@ class Faults(NamedTuple):
     slow_node_rate: float = 0.0
     ring_every_s: float = 0.0
     rot_every_s: float = 0.0
+    wipe_after_s: float = 0.0  # a device loses everything, once
+    full_every_s: float = 0.0
 
 
 def quiet() -> Faults:
@@ -45,7 +47,7 @@ def swarm(rng: random.Random) -> Faults:
         drawn = low + (high - low) * rng.random()
         return drawn if rng.random() < chance else 0.0
 
-    return Faults(
+    drawn = Faults(
         latency_s=0.0002 + 0.002 * rng.random(),
         spike_rate=maybe(0.6, 0.01, 0.15),
         spike_s=maybe(0.8, 0.01, 0.3),
@@ -64,4 +66,9 @@ def swarm(rng: random.Random) -> Faults:
         slow_node_rate=maybe(0.3, 0.2, 0.8),
         ring_every_s=maybe(0.5, 0.2, 1.5),
         rot_every_s=maybe(0.4, 0.05, 0.5),
+        wipe_after_s=maybe(0.2, 0.2, 1.5),
+        full_every_s=maybe(0.3, 0.3, 2.0),
     )
+    if drawn.wipe_after_s:  # one loss at a time, and a ring in which the device can be replaced
+        return drawn._replace(rot_every_s=0.0, ring_every_s=drawn.ring_every_s or 1.0)
+    return drawn

@@ -6,7 +6,8 @@ import asyncio
 import dataclasses
 import random
 
-from sim.cluster import SimCluster, ring_device
+from objectd.device import FULL_RESERVE_BYTES
+from sim.cluster import CAPACITY_BYTES, SimCluster, ring_device
 
 
 class Nemesis:
@@ -18,6 +19,7 @@ class Nemesis:
         self._log = log
         self._tasks: list[asyncio.Task[None]] = []
         self._rotting = self._rng.choice(cluster.nodes)  # rot of one disk is what copies are for
+        self._wiped = False
 
     def start(self) -> None:
         """Begin."""
@@ -28,6 +30,8 @@ class Nemesis:
             (faults.partition_every_s, self._partition),
             (faults.ring_every_s, self._change_ring),
             (faults.rot_every_s, self._rot),
+            (faults.wipe_after_s, self._wipe),
+            (faults.full_every_s, self._fill),
         )
         for every_s, action in plans:
             if every_s:
@@ -89,11 +93,41 @@ class Nemesis:
             keeper.start()
         if keeper.active:
             return
-        count = len(self._cluster.nodes)
-        numbers = self._rng.sample(range(count), self._rng.randint(3, count))
+        for node in self._cluster.nodes:
+            if node.lost:
+                node.start()  # if it has been replaced
+        whole = [node.number for node in self._cluster.nodes if not node.lost]
+        self._set_out(self._rng.sample(whole, self._rng.randint(3, len(whole))))
+
+    def _set_out(self, numbers: list[int]) -> None:
+        """The operator wants just these devices."""
+        keeper = self._cluster.keeper
+        assert keeper is not None
         self._note(f"ring of {sorted(numbers)}")
         devices = tuple(ring_device(number) for number in sorted(numbers))
         keeper.goal = dataclasses.replace(self._cluster.draft, devices=devices)
+
+    async def _wipe(self) -> None:
+        """A device of the ring loses everything, once; the operator replaces it by the others."""
+        nodes = self._cluster.nodes
+        inside = [one.id for one in self._cluster.newest.devices]
+        if self._wiped or self._cluster.keeper is None:
+            return
+        self._wiped = True
+        victim = self._rng.choice(inside)
+        self._note(f"wipe o{victim}")
+        nodes[victim].wipe()
+        self._set_out([node.number for node in nodes if not node.lost])
+
+    async def _fill(self) -> None:
+        """A device has no room for a while."""
+        node = self._rng.choice(self._cluster.nodes)
+        self._note(f"full {node.name}")
+        node.platter.capacity_bytes = node.platter.used_bytes() + self._rng.randint(
+            0, FULL_RESERVE_BYTES
+        )
+        await asyncio.sleep(0.2 + 1.5 * self._rng.random())
+        node.platter.capacity_bytes = CAPACITY_BYTES
 
     async def _partition(self) -> None:
         """Some nodes and proxies cannot hear the others, in one direction or both."""

@@ -94,7 +94,8 @@ async def _live(cluster: SimCluster, history: History, log: list[str]) -> None:
     store = cluster.proxies[0].store
     assert store is not None
     for number, container in enumerate(CONTAINERS):
-        policy = cluster.epoch.policies[number].name
+        coded = number and not cluster.faults.wipe_after_s
+        policy = cluster.epoch.policies[1 if coded else 0].name
         await _until_done(
             partial(store.create_container, ACCOUNT, container, policy=policy, change={})
         )
@@ -144,8 +145,11 @@ async def _final_reads(cluster: SimCluster, history: History, keys: list[ObjectN
 
 
 async def _rest(cluster: SimCluster) -> None:
-    """The ring has reached its goal."""
+    """The ring has reached its goal, and devices that have been replaced are back, empty."""
     keeper = cluster.keeper
+    for node in cluster.nodes:
+        if node.lost:
+            node.start()
     if keeper is not None and (keeper.active or keeper.epoch.joint):
         raise Unavailable("Moving", f"epoch {keeper.epoch.number} is on its way")
 

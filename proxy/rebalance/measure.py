@@ -70,7 +70,8 @@ class Movement(NamedTuple):
 def movement(epoch: Epoch, tables: Mapping[int, Table]) -> Movement:
     """What lies on the devices that partitions have left, or where those are silent, what is missing.
 
-    A piece is given up only when it is held where it belongs, so what is left is what has to move.
+    A piece is given up only when it is held everywhere where it belongs, so what is left is what has to move.
+    While one of the places is silent nothing is given up; then it counts what the new place holds.
     A device that has taken over counts as full with FULL_SHARE of the pieces: clients write meanwhile.
     """
     parts = pieces = size = registers = 0
@@ -101,12 +102,13 @@ def _left(
     if source.replica >= len(layout.pieces):
         return None
     key = (policy.id, partition, layout.pieces[source.replica])
-    home = epoch.primaries(partition, policy.width)[source.replica].id
+    homes = [device.id for device in epoch.primaries(partition, policy.width)]
+    home = homes[source.replica]
     old = tables.get(source.device.id)
     row = None if old is None else old.pieces.get(key)
-    if row is not None:
+    if row is not None and all(device in tables for device in homes):
         return row.pieces, row.size_bytes
-    if old is not None:
+    if row is None and old is not None:
         return None  # it has given everything up
     fullest = max(
         (

@@ -88,11 +88,7 @@ async def one_pass(
         fills = [one for one in fills if (one.policy, one.partition) not in moved]
         gives = [one for one in gives if (one.policy, one.partition) not in moved]
     await pieces.fill(fills)
-    try:
-        await pieces.give(gives)
-    except RingstackError as error:
-        log.debug("hand-offs: %s", error.message)
-        complete = False
+    complete &= await pieces.give(gives)
     return Done(registers.copied, pieces.restored, pieces.taken_home, complete, pieces.put_off)
 
 

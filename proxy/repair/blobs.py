@@ -199,19 +199,31 @@ class BlobRepair:
 
     # -- giving up -----------------------------------------------------------------------------
 
-    async def give(self, gives: Iterable[Give]) -> None:
-        """Drop what local devices hold of partitions they are no home of. Raises Unavailable."""
+    async def give(self, gives: Iterable[Give]) -> bool:
+        """Drop what local devices hold of partitions they are no home of.
+
+        False when a device that had to be asked did not answer; what it is asked for then stays where it is.
+        """
+        complete = True
         for give in gives:
-            source = self._targets[give.device]
-            page: list[bytes] = []
-            async for row in self._walk(source, give):
-                if row.fragment == give.piece:
-                    page.append(row.blob)
-                if len(page) >= BLOBS_PAGE:
-                    await self._give_up(source, give, page)
-                    page = []
-            if page:
+            try:
+                await self._give(give)
+            except Unavailable as error:
+                log.debug("hand-offs: %s", error.message)
+                complete = False
+        return complete
+
+    async def _give(self, give: Give) -> None:
+        source = self._targets[give.device]
+        page: list[bytes] = []
+        async for row in self._walk(source, give):
+            if row.fragment == give.piece:
+                page.append(row.blob)
+            if len(page) >= BLOBS_PAGE:
                 await self._give_up(source, give, page)
+                page = []
+        if page:
+            await self._give_up(source, give, page)
 
     async def _give_up(self, source: Target, give: Give, blobs: Sequence[bytes]) -> None:
         policy, epoch = self._cluster.policies[give.policy], self._cluster.epoch.number
