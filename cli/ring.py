@@ -167,12 +167,15 @@ def _own_node(data: Path) -> str:
 def _next_address(data: Path, node: str, devices: tuple[Device, ...]) -> str:
     """Where a further device of this machine is served. Raises Refused for another machine's."""
     installation = Installation(data)
-    if not installation.exists or node != installation.config().node:
+    taken = devices_of(devices, node)
+    if installation.exists and node == installation.config().node:
+        config = installation.config()
+        return next_address(installation.listens(config), taken, config.objectd_count)
+    trust = Trust(installation.identity)
+    member = trust.roster().member(node) if trust.exists else None
+    if member is None:
         raise Refused("AddressNeeded", f"say with --address where node {node} serves the device")
-    config = installation.config()
-    return next_address(
-        installation.listens(config), devices_of(devices, node), config.objectd_count
-    )
+    return next_address(member.address, taken, None)
 
 
 def _next_id(draft: Draft, current: Epoch | None) -> int:

@@ -70,6 +70,10 @@ def up(
     began = time.monotonic()
     installation = Installation(data)
     if installation.supervisor_pid() is not None:
+        if cluster_listen and cluster_listen != installation.config().cluster_listen:
+            raise Conflict(
+                "Running", "stop the cloud first (`ringstack down`): its addresses change"
+            )
         click.echo(panel(installation, "already running"))
         return
     wait_for_leftovers(installation)

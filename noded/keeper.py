@@ -168,6 +168,8 @@ def holders(epoch: Epoch, name: str) -> tuple[int, ...]:
     used: Counter[int] = Counter()
     for table in epoch.tables.values():
         used.update(table)
+    for moved in epoch.sources.values():  # what has just moved away may still be there
+        used.update(moved.positions)
     return tuple(
         device.id
         for position, device in enumerate(epoch.devices)

@@ -24,6 +24,7 @@ from proxy.rebalance.conductor import Conductor
 from proxy.repair.agent import Agent
 from proxy.store.verbs import ClusterStore
 from proxy.sweep import agent as sweep
+from ring.epoch import Epoch
 from ring.store import RingStore
 
 
@@ -36,7 +37,13 @@ async def serve(data: Path) -> None:
     store = ClusterStore(cluster)
     rings = RingStore(installation.ring)
     agent = Agent(cluster, store, config.node)
-    cluster.on_epoch = lambda _: agent.hurry()
+    forget_old_devices(installation, cluster.epoch)
+
+    def new_epoch(epoch: Epoch) -> None:
+        agent.hurry()
+        forget_old_devices(installation, epoch)
+
+    cluster.on_epoch = new_epoch
     metrics_port = await process.serve_metrics(
         Metrics(lambda: {"repair_bytes": agent.pace.spent_bytes})
     )
@@ -61,6 +68,15 @@ async def serve(data: Path) -> None:
     for task in tasks:
         task.cancel()
     cluster.close()
+
+
+def forget_old_devices(installation: Installation, epoch: Epoch) -> None:
+    """Devices that have left the ring for good may be used again as new ones."""
+    ids = {device.id for device in epoch.devices}
+    for path in installation.known.glob("device-*"):
+        number = path.name.removeprefix("device-")
+        if number.isdigit() and int(number) not in ids:
+            path.unlink(missing_ok=True)
 
 
 def main() -> None:

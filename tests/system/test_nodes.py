@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.running_cloud import RunningCloud
+from tests.running_cloud import BIN, RunningCloud
 from tests.system.swift import Swift
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
@@ -85,6 +86,17 @@ def test_machines_join_serve_and_are_removed(keeper: RunningCloud, tmp_path: Pat
         assert [row["up"] for row in nodes(gamma).values()] == [True] * 3
         staged = json.loads(keeper.command("ring", "plan", "--json"))["staged"]
         assert len(staged) == 4
+        keeper.command("ring", "apply")
+        for cloud, count in ((keeper, 3), (beta, 2), (gamma, 2)):
+            report = cloud.command("doctor")
+            assert report.count("registers") == count, report
+        with Swift(gamma) as swift:
+            assert swift.get("c/before") == b"b" * 100_000
+        for row in json.loads(keeper.command("ring", "show", "--json"))["devices"]:
+            if row["node"] == "gamma":
+                keeper.command("ring", "remove", str(row["id"]))
+        assert "hold data" in refused(keeper, "node", "remove", "gamma")
+        keeper.command("ring", "apply")
         keeper.command("node", "remove", "gamma")
         until(lambda: set(nodes(beta)) == {"alpha", "beta"})
         with Swift(gamma) as swift:
@@ -94,6 +106,17 @@ def test_machines_join_serve_and_are_removed(keeper: RunningCloud, tmp_path: Pat
     finally:
         gamma.down()
         beta.down()
+
+
+def refused(cloud: RunningCloud, *arguments: str) -> str:
+    done = subprocess.run(
+        [BIN / "ringstack", *arguments, "--data", str(cloud.data)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    return done.stderr
 
 
 def until(condition, seconds: float = 10.0) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Conflict, Corrupt, NotFound, Refused
-from core.roster import Member, Roster, Signed, decode_signed, encode_signed
+from core.roster import Member, Roster, Signed, decode_signed, encode_signed, signed_bytes
 
 
 def member(number: int) -> Member:
@@ -68,6 +72,18 @@ def test_a_list_is_read_back() -> None:
     """With its signature."""
     signed = Signed(LIST.without("n2"), b"s" * 64)
     assert decode_signed(encode_signed(signed)) == signed
+
+
+def test_the_file_is_as_documented() -> None:
+    """Every key in docs/formats/node.md, in its order, and no other."""
+    text = (Path(__file__).parents[3] / "docs" / "formats" / "node.md").read_text()
+    table = text[text.index("## The list of nodes") : text.index("## Join tokens")]
+    keys = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    document = json.loads(encode_signed(Signed(LIST, b"s" * 64)))
+    assert list(document) == ["roster", "signature"]
+    assert list(document["roster"]) == keys
+    assert "{" + ", ".join(document["roster"]["members"][0]) + "}" in table
+    assert signed_bytes(LIST).startswith(b'ringstack roster\0{"version":3,"keeper":"n1",')
 
 
 @given(st.binary(max_size=300))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from core.errors import Conflict, Corrupt, Refused
 from core.installation import Installation
 from core.roster import Member, decode_signed, encode_signed
 from core.trust import AUTHORITY_KEY, KEY, ROSTER, Trust
-from noded import authority, keeper
+from noded import authority, keeper, wire
 from noded.keeper import TOKEN_S
+from noded.main import forget_old_devices
 from ring.store import RingStore
 from tests.unit.noded.cluster import NOW_US, add_node, application, make_keeper
 
@@ -120,6 +122,32 @@ def test_a_node_whose_devices_hold_nothing_goes_at_once(
     assert keeper.remove(alpha, "beta", lost=False) == [3, 4]
     with pytest.raises(Conflict, match="was removed"):
         add_node(alpha, tmp_path / "beta2", "beta")
+
+
+def test_messages_are_as_documented() -> None:
+    """Numbers and fields in docs/formats/node.md are those of the code."""
+    text = (Path(__file__).parents[3] / "docs" / "formats" / "node.md").read_text()
+    rows = re.findall(r"^\| ([A-Z]+) \| (\d+) \|.*\| (.*) \| (.*) \|$", text, re.MULTILINE)
+    assert {name: int(number) for name, number, _, _ in rows} == {
+        name: getattr(wire, name)
+        for name in ("STANDING", "EPOCH", "ROSTER", "TOKEN", "REPAIR", "AUTHORITY", "JOIN")
+    }
+    answers = {name: (body, answer) for name, _, body, answer in rows}
+    counts = [text.count(",") + 1 for text in (*answers["JOIN"], answers["STANDING"][1])]
+    kinds = (wire.Application, wire.Welcome, wire.Standing)
+    assert counts[:2] == [len(kind.__struct_fields__) for kind in kinds[:2]]
+    assert ", ".join(wire.Standing.__struct_fields__) in answers["STANDING"][1]
+
+
+def test_devices_that_have_left_the_ring_are_forgotten(alpha: Installation) -> None:
+    """So that their numbers and directories may be used again."""
+    alpha.known.mkdir()
+    for number in (0, 7, 12):
+        (alpha.known / f"device-{number}").write_text("{}")
+    epoch = RingStore(alpha.ring).current()
+    assert epoch is not None
+    forget_old_devices(alpha, epoch)
+    assert [path.name for path in alpha.known.iterdir()] == ["device-0"]
 
 
 def test_a_list_that_the_keeper_has_not_signed_is_refused(
