@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("cli.demo", "Store a directory, kill a storage node, read everything back."),
     "node": ("cli.node", "Machines of this cloud: let them join, list and remove them."),
     "ring": ("cli.ring", "Devices, placement and rebalancing."),
+    "fsck": ("cli.fsck.command", "Prove that every object is there in full, or say what is not."),
     "scrub": ("cli.scrub", "Read and verify everything now; repair what is bad."),
     "why": ("cli.why", "Why an object is where it is, and what happens next."),
     "check": ("cli.check", "Fault tests on a cluster that the command starts itself."),

@@ -335,8 +335,18 @@ class Device:
         """
         if self._recovering or self._broken or self.disk.free_bytes() < INDEX_ROOM_BYTES:
             return
-        self.flush_stats()
         self.generation.tidy()
+        self.write_accounts()
+        try:
+            self.index.commit()
+            self._uncommitted = 0
+        except OSError as error:
+            log.warning("%s: the index could not be committed: %s", self.identity.name, error)
+            self._recover_or_stop()
+
+    def write_accounts(self) -> None:
+        """What is kept beside the rows, as it is now."""
+        self.flush_stats()
         for number in sorted(self._segments_dirty):
             live = self._segment_live[number]
             self.index.put(rows.segment_key(number), live.to_bytes(8, "big"))
@@ -344,12 +354,6 @@ class Device:
         self.index.put(COUNTS_KEY, struct.pack(">QQ", self.blob_count, self.register_count))
         self.index.put(CEILING_KEY, self._stored_ceiling_us.to_bytes(8, "big"))
         self.index.put(POSITION_KEY, _POSITION.pack(*self._applied_position()))
-        try:
-            self.index.commit()
-            self._uncommitted = 0
-        except OSError as error:
-            log.warning("%s: the index could not be committed: %s", self.identity.name, error)
-            self._recover_or_stop()
 
     def _recover_or_stop(self) -> None:
         try:

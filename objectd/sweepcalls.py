@@ -67,7 +67,7 @@ class SweepCalls:
     def _naming(self, device: Device, connection: ServerConnection, call: Frame) -> None:
         message = wire.decode_naming_call(call.head)
         one = device.generation
-        if one.number != message.number or not one.whole:
+        if not _known(device, message):
             connection.reply(call, wire.ABSENT)
             return
         walk = one.replaced if message.replaced else one.held
@@ -101,19 +101,36 @@ async def _tell(
     """Answer with the metas; those that are not in their rows come from the log, verified."""
     await connection.writable()
     message = wire.decode_naming_call(call.head)
-    metas: list[bytes] = []
+    told: list[wire.NamingRow] = []
     for named in found:
         try:
-            metas.append(await _meta_of(device, named, replaced=message.replaced))
+            meta = await _meta_of(device, named, replaced=message.replaced)
         except (OSError, Corrupt) as error:
             log.error("%s: a record that names blobs: %s", device.identity.name, error)
             connection.reply(call, wire.CORRUPT)
             return
-    one = device.generation
-    if one.number != message.number or not one.whole:
+        if meta:
+            told.append(_row(named, meta, replaced=message.replaced))
+    if not _known(device, message):
         connection.reply(call, wire.ABSENT)
         return
-    connection.reply(call, wire.OK, b"", wire.encode(wire.Naming(metas, after)))
+    connection.reply(call, wire.OK, b"", wire.encode(wire.Naming(told, after)))
+
+
+def _known(device: Device, message: wire.NamingCall) -> bool:
+    """What is asked for can be told."""
+    one = device.generation
+    if not message.number:
+        return not message.replaced
+    return one.number == message.number and one.whole
+
+
+def _row(named: Named, meta: bytes, *, replaced: bool) -> wire.NamingRow:
+    assert named.row is not None
+    if replaced:
+        return wire.NamingRow(b"", b"", named.row.ballot, meta)
+    range_id, key = named.key[: wire.RANGE_BYTES], named.key[wire.RANGE_BYTES :]
+    return wire.NamingRow(range_id, named.row.name or key, named.row.ballot, meta)
 
 
 async def _meta_of(device: Device, named: Named, *, replaced: bool) -> bytes:

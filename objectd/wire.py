@@ -444,17 +444,29 @@ class SweepCall(msgspec.Struct, array_like=True, frozen=True):
 
 
 class NamingCall(msgspec.Struct, array_like=True, frozen=True):
-    """Records that name blobs, of those held when the generation rose; `replaced`: of those replaced since."""
+    """Records that name blobs, of those held when the generation rose; `replaced`: of those replaced since.
+
+    Number 0: just those held now, whenever that is.
+    """
 
     number: Word
     replaced: bool
     after: bytes
 
 
-class Naming(msgspec.Struct, array_like=True, frozen=True):
-    """Meta of each record; `after` is empty at the end."""
+class NamingRow(msgspec.Struct, array_like=True, frozen=True):
+    """A record that names blobs; no name of one that was replaced."""
 
-    metas: list[bytes]
+    range_id: bytes
+    name: bytes
+    ballot: bytes
+    meta: bytes
+
+
+class Naming(msgspec.Struct, array_like=True, frozen=True):
+    """Rows in the order of their keys; `after` is empty at the end."""
+
+    rows: list[NamingRow]
     after: bytes
 
 

@@ -206,18 +206,20 @@ class Orphans:
         """Take out every blob that some record names. Raises Corrupt when one cannot be understood."""
         for target in self._targets.values():
             for replaced in (False, True):
-                async for metas in self._naming(target, replaced=replaced):
-                    for meta in metas:
-                        _spare(old, meta)
+                async for page in self._naming(target, replaced=replaced):
+                    for row in page:
+                        _spare(old, row.meta)
 
-    async def _naming(self, target: Target, *, replaced: bool) -> AsyncIterator[list[bytes]]:
+    async def _naming(
+        self, target: Target, *, replaced: bool
+    ) -> AsyncIterator[list[wire.NamingRow]]:
         after = b""
         while True:
             call = wire.NamingCall(self._generation, replaced, after)
             frame = await self._ask(target, wire.NAMING, call)
             page = wire.decode_naming(frame.body)
-            yield page.metas
-            await self._pace.spend(sum(map(len, page.metas)) + META_BYTES)
+            yield page.rows
+            await self._pace.spend(sum(len(row.meta) for row in page.rows) + META_BYTES)
             after = page.after
             if not after:
                 return
@@ -254,8 +256,6 @@ def _unfinished(states: Collection[wire.GenerationState]) -> int | None:
 
 
 def _spare(old: dict[bytes, _Seen], meta: bytes) -> None:
-    if not meta:
-        return  # it was replaced while it was read, and is told with those
     try:
         record = names.decode_object(envelope.unseal(meta).record)
     except msgspec.MsgspecError as error:

@@ -42,7 +42,7 @@ async def naming(node: Node, number: int) -> list[bytes] | int:
             if frame.status != wire.OK:
                 return frame.status
             page = wire.decode_naming(frame.body)
-            found += page.metas
+            found += [row.meta for row in page.rows]
             after = page.after
             if not after:
                 break

@@ -1,0 +1,1 @@
+"""`ringstack fsck`: proof that everything is there, or a list of what is not."""
