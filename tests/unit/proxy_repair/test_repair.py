@@ -242,3 +242,36 @@ def spoil(path: Path, blob: bytes) -> None:
     if at >= 0:
         data[at + 3000] ^= 0xFF
         path.write_bytes(bytes(data))
+
+
+def test_a_register_that_rots_is_learned_again(tmp_path: Path) -> None:
+    """A read that meets it answers from the others; its replica has it again at once, from a majority."""
+
+    async def scenario(cluster: LocalCluster) -> None:
+        body = body_of("plain", 5000)
+        where = ObjectName(ACCOUNT, "plain", "o")
+        await cluster.store.put_object(where, pieces(body), draft)
+        await asyncio.sleep(0.1)
+        path = next(
+            one
+            for one in sorted(cluster.root.glob("d*/log/*.seg"))
+            if body[:100] in one.read_bytes()
+        )
+        data = bytearray(path.read_bytes())
+        data[data.find(body[:100]) + 2000] ^= 0x01
+        path.write_bytes(bytes(data))
+        number = int(path.parent.parent.name[1:])
+        device = cluster.servers[number].devices[number]
+        for _ in range(20):  # replicas take turns
+            found = await cluster.store.get_object(where)
+            parts = [bytes(piece) async for piece in cluster.store.read(found)]
+            assert b"".join(parts) == body
+            if device.status().damaged:
+                break
+        assert device.status().damaged == 1
+        assert await heal(cluster.cluster, cluster.store, Pace(PACE)) == (1, 0)
+        assert device.status().damaged == 0
+        assert await repair(cluster) == Done(0, 0, 0, complete=True)
+        replicas_agree(cluster)
+
+    run(tmp_path, scenario)
