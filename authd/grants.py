@@ -154,14 +154,16 @@ async def effective(
 async def with_implied(db: Connection, found: dict[str, Row]) -> list[Row]:
     """Roles and all they imply. Domain roles count only through what they imply."""
     implied = role.implied_role
+    implies: dict[str, list[Row]] = {}
+    if found:  # there are few rules, so all are read at once
+        statement = sa.select(implied.c.prior_role_id, role.role).join(
+            role.role, implied.c.implied_role_id == role.role.c.id
+        )
+        for row in await rows.rows(db, statement):
+            implies.setdefault(row.pop("prior_role_id"), []).append(row)
     level = list(found)
     while level:
-        statement = (
-            sa.select(role.role)
-            .join(implied, implied.c.implied_role_id == role.role.c.id)
-            .where(implied.c.prior_role_id.in_(level))
-        )
-        new = {row["id"]: row for row in await rows.rows(db, statement) if row["id"] not in found}
-        found |= new
-        level = list(new)
+        new = {row["id"]: row for prior in level for row in implies.get(prior, ())}
+        level = [name for name in new if name not in found]
+        found |= {name: new[name] for name in level}
     return sorted((row for row in found.values() if not row["domain_id"]), key=lambda r: r["name"])

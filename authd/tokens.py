@@ -19,7 +19,7 @@ from authd.tables.application_credential import (
 )
 from authd.tables.trust import trust, trust_role
 from authd.times import instant, instant_or_none
-from core.api.fault import forbidden, unauthorized
+from core.api.fault import forbidden, not_found, unauthorized
 from core.bearer import NONCE_BYTES, audit_text, seal
 from core.database import Connection
 from core.identity import Identity
@@ -194,13 +194,16 @@ def sealed(authority: Authority, identity: Identity) -> str:
 async def shown(db: Connection, identity: Identity, *, with_catalog: bool) -> dict[str, Any]:
     """A token's body (`{"token": …}`)."""
     user = await users.get(db, identity.user_id)
+    names = await _domain_names(
+        db, user["domain_id"], identity.project_domain_id, identity.domain_id
+    )
     password = await users.current_password(db, user["id"])
     token: dict[str, Any] = {
         "methods": list(identity.methods),
         "user": {
             "id": user["id"],
             "name": user["name"],
-            "domain": await _domain_shown(db, user["domain_id"]),
+            "domain": {"id": user["domain_id"], "name": names[user["domain_id"]]},
             "password_expires_at": instant_or_none(password["expires_us"] if password else None),
         },
         "audit_ids": list(identity.audit_ids),
@@ -212,14 +215,15 @@ async def shown(db: Connection, identity: Identity, *, with_catalog: bool) -> di
         return {"token": token}
     if identity.project_id:
         project = await projects.get(db, identity.project_id)
+        domain_id = project["domain_id"] or project["id"]
         token["project"] = {
             "id": project["id"],
             "name": project["name"],
-            "domain": await _domain_shown(db, project["domain_id"] or project["id"]),
+            "domain": {"id": domain_id, "name": names[domain_id]},
         }
         token["is_domain"] = project["is_domain"]
     elif identity.domain_id:
-        token["domain"] = await _domain_shown(db, identity.domain_id)
+        token["domain"] = {"id": identity.domain_id, "name": names[identity.domain_id]}
     else:
         token["system"] = {"all": True}
     token["roles"] = await _roles_shown(db, identity.roles)
@@ -273,11 +277,20 @@ async def access_rules_of(db: Connection, credential_id: str) -> list[Row]:
     return await rows.rows(db, statement)
 
 
-async def _domain_shown(db: Connection, domain_id: str) -> dict[str, Any]:
-    domain = await domains.get(db, domain_id)
-    return {"id": domain["id"], "name": domain["name"]}
+async def _domain_names(db: Connection, *ids: str) -> dict[str, str]:
+    """Names of domains by their ids. Raises Fault 404 for one that has gone."""
+    table = domains.TABLE
+    found = await rows.rows(db, sa.select(table.c.id, table.c.name).where(table.c.id.in_(ids)))
+    names = {row["id"]: row["name"] for row in found}
+    for domain_id in ids:
+        if domain_id and domain_id not in names:
+            raise not_found("domain", domain_id)
+    return names
 
 
 async def _roles_shown(db: Connection, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    found = [await roles.named(db, "", name) for name in names]
-    return [{"id": role["id"], "name": role["name"]} for role in found if role is not None]
+    table = roles.TABLE
+    statement = sa.select(table.c.id, table.c.name).where(
+        table.c.domain_id == "", table.c.name.in_(names)
+    )
+    return await rows.rows(db, statement.order_by(table.c.name))
