@@ -235,10 +235,15 @@ class Ec2Credentials:
 
     async def show(self, call: Call) -> dict[str, Any]:
         """Show one, by its access key."""
+        self._open_own(call)
         async with self._database.read() as db:
             row = await credentials.get_by_access(db, self._vault, call.variables["credential_id"])
         self._check(call, row)
         return {"credential": ec2_shown(call, row)}
+
+    def _open_own(self, call: Call) -> None:
+        """Users may learn that a key of their own is gone."""
+        call.absence_is_open = call.identity.user_id == call.variables["user_id"]
 
     def _check(self, call: Call, row: Row) -> None:
         call.allow(credential={"user_id": row["user_id"]})
@@ -248,6 +253,7 @@ class Ec2Credentials:
 
     async def delete(self, call: Call) -> None:
         """Remove one, by its access key."""
+        self._open_own(call)
         async with self._database.write() as db:
             row = await credentials.get_by_access(db, self._vault, call.variables["credential_id"])
             self._check(call, row)

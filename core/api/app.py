@@ -95,7 +95,12 @@ class App:
         if route.body is not None:
             call.body = decode_body(request, raw)
             route.body(call.body, "")
-        answer = await route.handler(call)
+        try:
+            answer = await route.handler(call)
+        except Fault as fault:
+            if fault.status == 404 and not call.may_know_absence():
+                raise forbidden() from None
+            raise
         if not call.allowed:
             log.error("%s %s answered without passing %s", route.method, route.path, route.rule)
             raise forbidden()

@@ -45,6 +45,7 @@ class Call:
         self.body: dict[str, Any] = {}
         self.raw = b""  # the body as it came
         self.allowed = route.rule in {PUBLIC, OWN}
+        self.absence_is_open = False  # who may not see a thing may still learn that it is not there
         self._policy = policy
         self._identity = identity
 
@@ -73,6 +74,10 @@ class Call:
         if not self._policy.allows(name, self.identity, self._target(target)):
             raise forbidden(f"You are not authorized to perform the requested action: {name}.")
         self.allowed = True
+
+    def may_know_absence(self) -> bool:
+        """Whether the caller may learn that something is not there: as what is there, with nothing of it to go by."""
+        return self.allowed or self.absence_is_open or self.may(self.route.rule)
 
     def _target(self, target: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.variables, "target": dict(target)}

@@ -46,7 +46,8 @@ def test_a_user_keeps_a_secret_of_their_own(site: IdentitySite) -> None:
     theft = {"credential": {"user_id": stranger["id"]}}
     assert site.demo("PATCH", path, theft).status == 403
     assert site.demo("DELETE", path).status == 204
-    assert site.demo("GET", path).status == 404
+    assert site.admin("GET", path).status == 404
+    assert site.demo("GET", path).status == 403
 
 
 def test_blobs_are_not_stored_in_clear(site: IdentitySite) -> None:

@@ -52,3 +52,13 @@ def test_unknown_paths_and_methods_are_told_apart(site: IdentitySite) -> None:
 def test_bodies_that_are_not_the_object_wanted_are_400(site: IdentitySite, raw: bytes) -> None:
     """Whatever they are instead."""
     assert site.admin("POST", "/v3/projects", raw=raw).status == 400
+
+
+@pytest.mark.parametrize("kind", ["projects", "users", "groups", "roles", "domains", "credentials"])
+def test_what_is_not_there_is_told_only_to_those_who_may_see_it(
+    site: IdentitySite, kind: str
+) -> None:
+    """404 for administrators; 403 for others, as for what is there: ids cannot be probed."""
+    for method in ("GET", "DELETE"):
+        assert site.admin(method, f"/v3/{kind}/none").status == 404
+        assert site.demo(method, f"/v3/{kind}/none").status == 403
