@@ -21,6 +21,7 @@ COMMANDS = {
     "node": ("cli.node", "Machines of this cloud: let them join, list and remove them."),
     "ring": ("cli.ring", "Devices, placement and rebalancing."),
     "fsck": ("cli.fsck.command", "Prove that every object is there in full, or say what is not."),
+    "sweep": ("cli.sweep", "Reclaim tombstones, drop blobs that nothing names."),
     "scrub": ("cli.scrub", "Read and verify everything now; repair what is bad."),
     "why": ("cli.why", "Why an object is where it is, and what happens next."),
     "check": ("cli.check", "Fault tests on a cluster that the command starts itself."),
