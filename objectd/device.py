@@ -26,7 +26,7 @@ from objectd.acceptor import Acceptor
 from objectd.counted import while_counted
 from objectd.damage import Damage
 from objectd.generation import Generation
-from objectd.index import Index
+from objectd.index import BAD_ROW, Index
 from objectd.log import Log, Scanned
 from objectd.rangestats import RangeStats
 from objectd.reclaim import Reclaim
@@ -91,7 +91,12 @@ class Device:
         self.generation = Generation(self)
         self.rebuilding = False
         self.stuck_segments: dict[int, int] = {}  # that cannot be copied out, by their living bytes
-        self._recover(cut=True)
+        try:
+            self._recover(cut=True)
+        except Corrupt as error:
+            if error.code == BAD_ROW:
+                index.distrust()  # the next start makes it again
+            raise
         self.acceptor = Acceptor(self._stored_ceiling_us)
 
     # -- recovery ------------------------------------------------------------------------------
@@ -367,6 +372,13 @@ class Device:
         self._broken = True
         self.log.failed = OSError(errno.EIO, "the index does not follow the log")
 
+    def index_is_bad(self, error: Corrupt) -> None:
+        """The index is not what was written: the device is opened again, with a new one made from the log."""
+        if not self._broken:
+            log.error("%s: %s", self.identity.name, error.message)
+        self.index.distrust()
+        self._stop()
+
     def _applied_position(self) -> tuple[int, int]:
         """Everything before this place is in the index.
 
@@ -428,6 +440,9 @@ class Device:
         self._applied = (scanned.place.segment, scanned.place.offset)
         try:
             self.apply(scanned, body)
+        except Corrupt as error:
+            self.index_is_bad(error)
+            return self.log.failed
         except Exception:
             log.exception("%s: a record could not be indexed", self.identity.name)
             self._stop()

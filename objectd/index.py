@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-FORMAT = 5  # of keys and values; an index of another format is removed and built again
+FORMAT = 6  # of keys and values; an index of another format is removed and built again
+
+BAD_ROW = "BadRow"  # code of the error that says that the index is not what was written
 
 
 class Index(Protocol):
@@ -37,6 +39,10 @@ class Index(Protocol):
 
     def commit(self) -> None:
         """Keep what was written so far. Raises OSError when it cannot; the index is then as last committed."""
+        ...
+
+    def distrust(self) -> None:
+        """It was found not to be what was written: have it built again at the next start."""
         ...
 
     def close(self, *, clean: bool) -> None:

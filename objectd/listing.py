@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from core.errors import Corrupt
 from core.limits import FRAME_BYTES_MAX, MIB
 from objectd import rows, wire
-from objectd.index import Index
+from objectd.index import BAD_ROW, Index
 from objectd.wire import NAME_BYTES_MAX, SUMMARY_BYTES_MAX, digest_of
 
 TOP = b"\xff" * 8  # above every UTF-8 name and every cut key that can follow
@@ -67,6 +68,8 @@ class Pager:
             if len(seen) >= limit or size > bytes_max:
                 truncated = True
                 break
+            if not rows.sound(value):
+                raise Corrupt(BAD_ROW, "a row of the index does not verify")
             ballot, flags = value[:16], value[16]
             summary = b"" if witness else rows.peek_summary(value)
             size += len(name) + len(witness) + len(summary) + ROW_BYTES

@@ -18,8 +18,9 @@ from typing import Any
 
 import lmdb
 
+from core.errors import Corrupt
 from core.real import make_directory, write_durably
-from objectd.index import FORMAT
+from objectd.index import BAD_ROW, FORMAT
 
 MAP_BYTES = 1 << 38  # address space only
 CLEAN = "clean"
@@ -32,6 +33,7 @@ class LmdbIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._distrusted = False
         boot = boot_id()
         marker = path / CLEAN
         if path.exists() and not _trusted(marker, boot):
@@ -53,8 +55,11 @@ class LmdbIndex:
         self._txn: Any = self._env.begin(write=True)
 
     def get(self, key: bytes) -> bytes | None:
-        """Value or None."""
-        value: bytes | None = self._txn.get(key)
+        """Value or None. Raises Corrupt when the file is damaged."""
+        try:
+            value: bytes | None = self._txn.get(key)
+        except lmdb.Error as error:
+            raise Corrupt(BAD_ROW, f"the index cannot be read: {error}") from None
         return value
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -68,7 +73,13 @@ class LmdbIndex:
     def scan(
         self, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs in order."""
+        """Pairs in order. Raises Corrupt when the file is damaged."""
+        try:
+            yield from self._scan(start, end, reverse=reverse)
+        except lmdb.Error as error:
+            raise Corrupt(BAD_ROW, f"the index cannot be read: {error}") from None
+
+    def _scan(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
         with self._txn.cursor() as cursor:
             if not reverse:
                 if not cursor.set_range(start):
@@ -99,10 +110,15 @@ class LmdbIndex:
         finally:
             self._txn = self._env.begin(write=True)
 
+    def distrust(self) -> None:
+        """Without its mark it is removed at the next start."""
+        self._distrusted = True
+        (self._path / CLEAN).unlink(missing_ok=True)
+
     def close(self, *, clean: bool) -> None:
         """Drop what was not committed; when clean, sync and say so."""
         self._txn.abort()
-        if clean:
+        if clean and not self._distrusted:
             with contextlib.suppress(lmdb.Error, OSError):  # then it is trusted less, not wrong
                 self._env.sync(True)
                 write_durably(self._path / CLEAN, _mark(CLEAN.encode()))

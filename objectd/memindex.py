@@ -20,6 +20,7 @@ class MemoryIndex:
         self._rows: SortedDict = SortedDict(self._committed)
         self._touched: set[bytes] = set()
         self.full = False
+        self.distrusted = False
 
     def get(self, key: bytes) -> bytes | None:
         """Value or None."""
@@ -59,7 +60,11 @@ class MemoryIndex:
 
     def crash(self) -> MemoryIndex:
         """What a new process finds."""
-        return MemoryIndex(self._committed)
+        return MemoryIndex(None if self.distrusted else self._committed)
+
+    def distrust(self) -> None:
+        """A new process finds nothing."""
+        self.distrusted = True
 
     def close(self, *, clean: bool) -> None:
         """Forget what was not committed."""

@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 import xxhash
 
+from core.errors import Corrupt
 from core.stamp import ZERO
 from objectd import wire
+from objectd.index import BAD_ROW
 from objectd.record import Place
 
 REGISTER_TABLE = b"R"
@@ -36,6 +38,7 @@ NAME_CUT_BYTES = 440  # keeps E keys (1 + 8 + 16 + cut + 1 + 16) below LMDB's 51
 PARTITIONED_BYTES = 5  # table and partition, in keys that begin with them
 CUT_MARK = b"\xff"  # never part of UTF-8, so cut keys sort after every name they begin with
 META_IN_ROW_BYTES_MAX = 2048
+ROW_SUM_BYTES = 8  # xxh3-64 at the end of a register row: it is what listings and small reads show
 _DAMAGED = b"damaged here"
 DAMAGED = 0x80  # a flag of our own: the record's body is lost, only its ballot is known
 
@@ -169,8 +172,8 @@ def range_tally_key(partition: int) -> bytes:
 
 
 def pack_register(row: RegisterRow) -> bytes:
-    """Value of a register row."""
-    return (
+    """Value of a register row, its checksum at the end."""
+    value = (
         _REGISTER.pack(
             row.ballot,
             row.flags,
@@ -189,10 +192,18 @@ def pack_register(row: RegisterRow) -> bytes:
         + row.summary
         + row.meta
     )
+    return value + xxhash.xxh3_64_digest(value)
+
+
+def sound(value: bytes) -> bool:
+    """A packed register row is what was packed."""
+    return xxhash.xxh3_64_digest(value[:-ROW_SUM_BYTES]) == value[-ROW_SUM_BYTES:]
 
 
 def unpack_register(value: bytes) -> RegisterRow:
-    """The whole row."""
+    """The whole row. Raises Corrupt(BAD_ROW) when it is not what was packed."""
+    if not sound(value):
+        raise Corrupt(BAD_ROW, "a row of the index does not verify")
     (
         ballot,
         flags,
@@ -221,7 +232,7 @@ def unpack_register(value: bytes) -> RegisterRow:
         inline_bytes,
         value[_REGISTER.size : start],
         value[start:middle],
-        value[middle:],
+        value[middle:-ROW_SUM_BYTES],
     )
 
 

@@ -17,9 +17,10 @@ import msgspec
 
 from core.errors import Corrupt
 from core.limits import MIB
+from objectd import rows
 from objectd.device import Device
 from objectd.log import Scanned
-from objectd.segment_rows import Known, mark, read_known, rows_of
+from objectd.segment_rows import INDEX_ROWS, Known, mark, read_known, rows_of
 
 log = logging.getLogger("ringstack.objectd")
 
@@ -107,11 +108,26 @@ class Scrub:
             if segment > position.segment:
                 position.segment, position.offset = segment, 0
             await self._segment(segment)
+        await self._index()
         position.segment = position.offset = 0
         position.rounds += 1
         device.damage.scrubbed, device.damage.scrub_rounds = 0.0, position.rounds
         await self._save()
         return device.damage.found - found
+
+    async def _index(self) -> None:
+        """Verify the rows of registers, which listings and small reads are answered from."""
+        device = self._device
+        start, end = rows.REGISTER_TABLE, rows.after_table(rows.REGISTER_TABLE)
+        try:
+            while step := list(itertools.islice(device.index.scan(start, end), INDEX_ROWS)):
+                for _, value in step:
+                    rows.unpack_register(value)
+                start = step[-1][0] + b"\0"
+                await self._pace(sum(len(value) for _, value in step))
+        except Corrupt as error:
+            device.damage.found += 1
+            device.index_is_bad(error)
 
     # -- one segment ---------------------------------------------------------------------------
 
@@ -165,8 +181,8 @@ class Scrub:
 
         What the index knows in between is marked. None when nothing follows.
         """
-        rows = [one async for one in rows_of(self._device, segment) if one.place.offset >= start]
-        for known in sorted(rows):
+        behind = [one async for one in rows_of(self._device, segment) if one.place.offset >= start]
+        for known in sorted(behind):
             if await self._verify(known) and known.place.offset > start:
                 return known.place.offset
         return None

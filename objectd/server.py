@@ -26,6 +26,7 @@ from objectd import inventory, rows, wire
 from objectd import record as records
 from objectd.blobcalls import BlobCalls, status_of
 from objectd.device import Device
+from objectd.index import BAD_ROW
 from objectd.listing import Pager
 from objectd.pagecache import PageCache
 from objectd.placement import Placement
@@ -108,10 +109,23 @@ class ObjectServer:
             if device is None:
                 connection.reply(call, wire.FAILED)
                 return
-            operation(device, connection, call)
+            self._perform(operation, device, connection, call)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             log.warning("a malformed call was refused: %s", error)
             connection.reply(call, wire.BAD)
+
+    @staticmethod
+    def _perform(
+        operation: Operation, device: Device, connection: ServerConnection, call: Frame
+    ) -> None:
+        """Answer a call on a device; one that meets damage of the index has failed."""
+        try:
+            operation(device, connection, call)
+        except Corrupt as error:
+            if error.code != BAD_ROW:
+                raise
+            device.index_is_bad(error)
+            connection.reply(call, wire.FAILED)
 
     # -- registers -----------------------------------------------------------------------------
 
@@ -246,8 +260,9 @@ class ObjectServer:
             connection.reply(call, wire.CORRUPT)
             return
         value = device.index.get(key)
-        held = ZERO if value is None else rows.peek_ballot(value)
-        damaged = value is not None and bool(rows.peek_flags(value) & rows.DAMAGED)
+        row = None if value is None else rows.unpack_register(value)
+        held = ZERO if row is None else row.ballot
+        damaged = row is not None and row.damaged
         if held == message.ballot and not damaged:  # again: its first answer was lost
             connection.reply(call, wire.OK)
             return
@@ -428,9 +443,14 @@ class ObjectServer:
         """Go on with a scan through many tombstones, letting others in between."""
         version = _version(device, message)
         page = None
-        while page is None:
-            await asyncio.sleep(0)
-            page = pager.step(device.index)
+        try:
+            while page is None:
+                await asyncio.sleep(0)
+                page = pager.step(device.index)
+        except Corrupt as error:
+            device.index_is_bad(error)
+            connection.reply(call, wire.FAILED)
+            return
         if version == _version(device, message):
             self._pages.put(_page_key(device, message), version, page)
         _reply_page(connection, call, message, page)

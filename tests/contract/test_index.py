@@ -271,3 +271,19 @@ def test_an_index_opens_on_a_full_disk(tmp_path: Path) -> None:
         index = LmdbIndex(disk / "index")
         assert index.get(b"k") is None
         index.close(clean=False)
+
+
+def test_a_distrusted_index_is_built_again(maker: Maker) -> None:
+    """What was committed is not believed by the next process, even after a clean stop."""
+    index = maker.open()
+    index.put(b"k", b"v")
+    index.commit()
+    index.distrust()
+    assert index.get(b"k") == b"v"
+    index = maker.crash(index)
+    assert index.get(b"k") is None
+    index.put(b"k", b"w")
+    index.commit()
+    index = maker.crash(index)
+    assert index.get(b"k") == b"w"
+    maker.close(index)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import xxhash
+
 from core import frame as framing
 from core.frame import Frame
 from core.link import LOST
@@ -31,7 +33,9 @@ def test_the_header_of_a_record() -> None:
 def test_the_rows_of_the_index() -> None:
     """Fixed parts, in the order of the document."""
     register = RegisterRow(BALLOT, 1, 2, 3, b"d" * 16, Place(4, 5, 6), 2, 1, 9, b"", b"ss", b"m")
-    assert rows.pack_register(register).hex() == (
+    packed = rows.pack_register(register)
+    assert packed[-8:] == xxhash.xxh3_64_digest(packed[:-8])
+    assert packed[:-8].hex() == (
         BALLOT.hex() + "01" "0000000000000002" "0000000000000003" + "64" * 16
         + "00000004" "0000000000000005" "00000006" "0000" "0002" "00000001" "00000009" "7373" "6d"
     )  # fmt: skip

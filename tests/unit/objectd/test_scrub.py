@@ -222,6 +222,42 @@ def test_what_was_forgotten_stays_forgotten_when_its_note_rots() -> None:
     on_node(work)
 
 
+@pytest.mark.parametrize("met_by", ["read", "prepare", "accept", "list", "scrub"])
+def test_an_index_that_rots_is_built_again(met_by: str) -> None:
+    """Rows that listings and small reads come from are verified: no wrong byte, and a new index from the log."""
+
+    async def work(node: Node) -> None:
+        await fill(node)
+        index = node.device.index
+        [(key, value)] = [
+            (key, value) for key, value in index.scan(b"R", b"S") if key.endswith(NAMES[2])
+        ]
+        for at in (3, 20, 90, len(value) - 1):
+            rotten = bytearray(value)
+            rotten[at] ^= 4
+            node.device.index.put(key, bytes(rotten))
+            if met_by == "read":
+                assert (await node.read(NAMES[2], wire.WANT_META)).status == wire.FAILED
+            elif met_by == "prepare":
+                assert (await node.prepare(NAMES[2], ballot(10**18))).status == wire.FAILED
+            elif met_by == "accept":
+                frame = await node.accept(NAMES[2], ballot(10**18), body_parts(9))
+                assert frame.status == wire.FAILED
+            elif met_by == "list":
+                with pytest.raises(AssertionError):
+                    await node.names()
+            else:
+                assert await Scrub(node.device).round() == 1
+            assert not node.device.status().writable
+            assert (await node.read(NAMES[3])).status == wire.OK
+            await node.restart()
+            assert node.device.recovered_records > 0
+            assert await whole(node) == (set(BLOBS), set(NAMES))
+            check_tallies(node.device)
+
+    on_node(work)
+
+
 def test_the_scrub_keeps_to_its_rate_and_goes_on_where_it_was() -> None:
     """Bytes a second, less beside clients; a restart does not begin again."""
 
