@@ -55,6 +55,14 @@ class RingFiles:
         goal = self._store.goal()
         return goal is not None and goal.back
 
+    @property
+    def wanted(self) -> set[int] | None:
+        """Ids of the devices that the goal gives data to; None without a goal."""
+        goal = self._store.goal()
+        if goal is None:
+            return None
+        return {device.id for device in goal.draft.devices if device.weight > 0}
+
     async def next_epoch(self) -> Epoch | None:
         """The next epoch on the way; the goal ends with the last one."""
         goal = self._store.goal()

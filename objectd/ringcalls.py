@@ -142,7 +142,7 @@ def joined(epoch: Epoch, device: int, known: int) -> list[int]:
     """Partitions whose ranges move to a device by a change that began after epoch `known`."""
     began = epoch.number if epoch.joint else epoch.number - 1
     found = epoch.sources.get(epoch.index_replicas)
-    if found is None or began <= known:
+    if found is None or began <= known or epoch.turned_back:
         return []
     width = epoch.index_replicas
     return [

@@ -7,7 +7,7 @@ policies of equal width share it, and the index of registers uses the table of `
 
 A change of placement takes two epochs. In the *joint* one the tables are the new ones already, and the
 index range of a partition that moves has two replica sets, the old and the new, both of which must
-agree; the *stable* one after it has the new set alone. `since` tells for each partition in which
+agree; the *stable* one after it has the new set alone (or the old one, when it *turned back*). `since` tells for each partition in which
 epoch its index replicas last changed: that number is the config part of every ballot. `sources` tells
 where each replica of the last change came from: its blobs may still be there.
 
@@ -76,6 +76,7 @@ class Epoch:
         "since",
         "sources",
         "tables",
+        "turned_back",
     )
 
     def __init__(  # noqa: PLR0913  (one place builds them, one reads them from a file)
@@ -89,6 +90,7 @@ class Epoch:
         since: memoryview | None = None,
         sources: Mapping[int, Sources] | None = None,
         joint: bool = False,
+        turned_back: bool = False,
     ) -> None:
         self.number = number
         self.settings = settings
@@ -100,6 +102,7 @@ class Epoch:
         self.since = since
         self.sources = dict(sources or {})
         self.joint = joint
+        self.turned_back = turned_back
         _check(self)
         self._seed = settings.seed
         self._shift = 64 - settings.part_power
@@ -176,6 +179,40 @@ class Epoch:
             tables=self.tables,
             since=memoryview(since).toreadonly(),
             sources=self.sources,
+        )
+
+    def reverted(self) -> Epoch:
+        """The stable epoch that takes this joint one back: the old replicas alone, as before it.
+
+        Whatever was decided while joint is known to a majority of them. Raises Refused when this is stable.
+        """
+        _require(self.joint, f"epoch {self.number} is stable")
+        since = array("I", self.since)
+        tables: dict[int, memoryview] = {}
+        sources: dict[int, Sources] = {}
+        for width, table in self.tables.items():
+            rows = self.sources.get(width)
+            if rows is None:
+                tables[width] = table
+                continue
+            old, came_from = array("H", table), array("H")
+            for partition, replica, position in zip(*rows, strict=True):
+                place = partition * width + replica
+                came_from.append(old[place])
+                old[place] = position
+                if width == self.index_replicas:
+                    since[partition] = self.number + 1
+            tables[width] = memoryview(old).toreadonly()
+            sources[width] = rows._replace(positions=memoryview(came_from).toreadonly())
+        return Epoch(
+            self.number + 1,
+            self.settings,
+            devices=self.devices,
+            policies=self.policies,
+            tables=tables,
+            since=memoryview(since).toreadonly(),
+            sources=sources,
+            turned_back=True,
         )
 
     def handoffs(self, partition: int, width: int) -> Iterator[Device]:

@@ -30,7 +30,7 @@ CHECKSUM_BYTES = 16
 
 _HEAD = struct.Struct("<8sHBBHHQQQQ")
 _ENTRY = struct.Struct("<HHIQ")  # width, kind, count of moved replicas, offset
-_JOINT = 1  # flag
+_JOINT, _TURNED_BACK = 1, 2  # flags
 _TABLE, _SINCE, _SOURCES = range(3)  # kinds of entries
 
 
@@ -77,7 +77,7 @@ def encode_epoch(epoch: Epoch) -> bytes:
         part_power=epoch.settings.part_power,
         index_replicas=epoch.settings.index_replicas,
         entry_count=len(parts),
-        flags=_JOINT if epoch.joint else 0,
+        flags=_JOINT * epoch.joint + _TURNED_BACK * epoch.turned_back,
         number=epoch.number,
         seed=epoch.settings.seed,
         description_bytes=len(description),
@@ -130,7 +130,7 @@ def _decode(view: memoryview) -> Epoch:
     body = view[:-CHECKSUM_BYTES]
     _require(xxhash.xxh3_128_digest(body) == bytes(view[-CHECKSUM_BYTES:]), "checksum mismatch")
     _require(
-        head.part_power <= PART_POWER_MAX and head.flags in {0, _JOINT},
+        head.part_power <= PART_POWER_MAX and head.flags in {0, _JOINT, _TURNED_BACK},
         "header fields out of range",
     )
 
@@ -152,7 +152,8 @@ def _decode(view: memoryview) -> Epoch:
         tables=contents.tables,
         since=contents.since,
         sources=contents.sources,
-        joint=bool(head.flags & _JOINT),
+        joint=head.flags == _JOINT,
+        turned_back=head.flags == _TURNED_BACK,
     )
 
 

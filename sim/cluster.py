@@ -270,6 +270,11 @@ class KeeperNode:
         """There is a goal."""
         return self.goal is not None
 
+    @property
+    def wanted(self) -> set[int] | None:
+        """Ids of the devices of the goal."""
+        return None if self.goal is None else {device.id for device in self.goal.devices}
+
     def newest(self) -> Epoch:
         """The newest epoch on disk."""
         return self.epoch

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from core.errors import RingstackError
@@ -55,6 +55,11 @@ class Keeper(Protocol):
     @property
     def turning_back(self) -> bool:
         """The goal is where the change began: what has not moved yet need not."""
+        ...
+
+    @property
+    def wanted(self) -> set[int] | None:
+        """Ids of the devices that the goal gives data to; None without a goal."""
         ...
 
     def next_epoch(self) -> Awaitable[Epoch | None]:
@@ -119,7 +124,8 @@ class Conductor:
             following = await self._keeper.next_epoch()
             if following is None:
                 return progress._replace(idle=True)
-            self._publish(following)
+            if not _holds_more(epoch, following, tables):
+                self._publish(following)
         return progress
 
     async def _join(self, epoch: Epoch, tables: dict[int, Table]) -> Progress:
@@ -134,8 +140,27 @@ class Conductor:
                 self._publish(epoch.settled())
                 return self._progress(epoch, 0, movement(epoch, tables), tables)
             await self._catching.run()
+            if self._hopeless(epoch, tables):
+                self._catching = None
+                self._publish(epoch.reverted())
+                return self._progress(epoch, 0, movement(epoch, tables), tables)
         waiting = len(self._catching.waiting)
         return self._progress(epoch, waiting, movement(epoch, tables), tables)
+
+    def _hopeless(self, epoch: Epoch, tables: dict[int, Table]) -> bool:
+        """A device that is to join does not answer, and the operator does not want it any more."""
+        assert self._catching is not None
+        wanted = self._keeper.wanted
+        if wanted is None:
+            return False
+        width = epoch.index_replicas
+        for partition in self._catching.waiting:
+            source = epoch.source(partition, width)
+            assert source is not None
+            joiner = epoch.primaries(partition, width)[source.replica].id
+            if joiner not in tables and joiner not in wanted:
+                return True
+        return False
 
     def _progress(
         self, epoch: Epoch, waiting: int, left: Movement, tables: dict[int, Table]
@@ -169,6 +194,15 @@ class Conductor:
                 return
 
         await asyncio.gather(*(tell(link) for link in behind.values()))
+
+
+def _holds_more(epoch: Epoch, following: Epoch, tables: Mapping[int, Table]) -> bool:
+    """A device that the next ring leaves out still holds something, as a stand-in perhaps."""
+    left_out = {one.id for one in epoch.devices} - {one.id for one in following.devices}
+    return any(
+        tables[device].pieces or any(row.registers for row in tables[device].ranges.values())
+        for device in left_out & tables.keys()
+    )
 
 
 async def conduct(conductor: Conductor, every_s: float, changed: Changed) -> None:

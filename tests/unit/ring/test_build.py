@@ -91,8 +91,20 @@ def test_a_joint_epoch_has_both_replica_sets_and_the_stable_one_after_it_the_new
         assert {one.id for one in sets[0]} - {one.id for one in sets[1]} == {move.target}
         assert (joint.since[partition], stable.since[partition]) == (2, 3)
         assert next(stable.handoffs(partition, 3)).id == move.source
-    with pytest.raises(Refused):
-        stable.settled()
+    back = joint.reverted()
+    assert (back.number, back.joint, back.turned_back) == (3, False, True)
+    for partition in range(first.part_count):
+        assert [one.id for one in back.primaries(partition, 3)] == [
+            one.id for one in first.primaries(partition, 3)
+        ]
+        assert back.since[partition] == (3 if partition in moved else 1)
+        if partition in moved:
+            assert next(back.handoffs(partition, 3)).id == moved[partition].target
+    for epoch in (stable, back):
+        with pytest.raises(Refused):
+            epoch.settled()
+        with pytest.raises(Refused):
+            epoch.reverted()
 
 
 def test_weight_zero_empties_a_device_but_keeps_it_listed() -> None:

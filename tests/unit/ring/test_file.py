@@ -51,7 +51,7 @@ def test_the_tables_are_views_and_not_copies() -> None:
         (11, b"\x00", "index replicas"),
         (12, b"\xff\xff", "description"),
         (12, b"\x02\x00", ""),
-        (14, b"\x02", "out of range"),
+        (14, b"\x03", "out of range"),
         (16, b"\x00" * 8, "number 0"),
         (32, b"\xff" * 8, "description"),
         (40, b"\x00" * 8, "header says 0"),
