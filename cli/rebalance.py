@@ -19,6 +19,7 @@ from cli.ring_view import format_bytes
 from core.installation import Installation
 from core.real import RealEnv
 from proxy.connect import connect
+from proxy.rebalance.estimate import Estimate
 from proxy.rebalance.measure import State, measure, movement
 from proxy.repair.plan import Table
 from proxy.repair.tables import fetch_all
@@ -114,9 +115,8 @@ class Watch:
     def __init__(self, store: RingStore, cluster: Cluster) -> None:
         self._store = store
         self._cluster = cluster
-        self._began = time.monotonic()
-        self._first: int | None = None
-        self._later: tuple[int, int, int] = (0, 0, 0)  # epoch, bytes and replicas of later epochs
+        self._estimate = Estimate()
+        self._later = _Later(0, 0, 0, 0)
 
     async def stand(self) -> Stand | None:
         """Where the change is; None when the ring has arrived."""
@@ -128,36 +128,43 @@ class Watch:
         if goal is None and not live.epoch.joint:
             return None
         left = movement(live.epoch, live.tables)
-        if goal is not None and self._later[0] != live.epoch.number:
+        if goal is not None and self._later.after != live.epoch.number:
             self._later = await asyncio.to_thread(_later, goal, live)
-        left_bytes = left.size_bytes + self._later[1]
-        if self._first is None:
-            self._first = left_bytes
-        passed_s = time.monotonic() - self._began
-        rate = (self._first - left_bytes) / passed_s if passed_s > 0 else 0.0
-        left_s = left_bytes / rate if rate > 0 else None
+        left_bytes = left.size_bytes + self._later.size_bytes
+        self._estimate.saw(
+            time.monotonic(),
+            epoch=live.epoch.number,
+            joint=live.epoch.joint,
+            left_bytes=left_bytes,
+        )
         return Stand(
             live.epoch.number,
             live.epoch.joint,
             left_bytes,
-            left.parts + self._later[2],
-            max(0.0, rate),
-            left_s,
+            left.parts + self._later.parts,
+            self._estimate.rate_bytes_s,
+            self._estimate.left_s(self._later.epochs),
         )
 
 
-def _later(goal: Goal, live: Live) -> tuple[int, int, int]:
-    """Bytes and replicas that epochs after this one will move."""
+class _Later(NamedTuple):
+    """What is to come after an epoch: changes, and the bytes and replicas that they move."""
+
+    after: int
+    epochs: int
+    size_bytes: int
+    parts: int
+
+
+def _later(goal: Goal, live: Live) -> _Later:
+    """What epochs after this one will move."""
     from ring.build import build_all
 
     stable = live.epoch.settled() if live.epoch.joint else live.epoch
     size = bytes_of_moves(live.epoch, live.tables)
-    total = parts = 0
-    for change in build_all(goal.draft, stable):
-        for move in change.moves:
-            total += size(move)
-            parts += 1
-    return live.epoch.number, total, parts
+    changes = build_all(goal.draft, stable)
+    moves = [move for change in changes for move in change.moves]
+    return _Later(live.epoch.number, len(changes), sum(map(size, moves)), len(moves))
 
 
 def follow(data: Path, goal: Goal) -> bool:

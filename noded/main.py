@@ -45,7 +45,12 @@ async def serve(data: Path) -> None:
 
     cluster.on_epoch = new_epoch
     metrics_port = await process.serve_metrics(
-        Metrics(lambda: {"repair_bytes": agent.pace.spent_bytes})
+        Metrics(
+            lambda: {
+                "repair_bytes": agent.pace.spent_bytes,
+                "repair_register_bytes": agent.pace.register_bytes,
+            }
+        )
     )
     tasks = [
         asyncio.create_task(agent.run()),

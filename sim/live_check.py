@@ -2,7 +2,7 @@
 
 After each trouble everything is healed; then it is measured how long until every partition is fully
 replicated again, objects are read back and compared with what was acknowledged, and the history of the
-contending clients is judged. A trouble passes when nothing acknowledged was lost, no wrong byte was seen,
+contending clients is judged, and `ringstack fsck` looks at everything. A trouble passes when nothing acknowledged was lost, no wrong byte was seen,
 nothing deleted came back, no operation took longer than the error window, and the cluster became whole.
 """
 
@@ -29,6 +29,7 @@ from sim.live_workload import CONTAINER, Endpoints, LiveClient
 
 POLL_S = 2.0
 QUIET_S = 0.5
+FSCK_S = 600.0
 AFTER_S = 5.0  # of load after healing, which belongs to the trouble's error window
 Say = Callable[[str], None]
 
@@ -142,6 +143,8 @@ class Check:
             load.trouble_ends()
         await stop(contenders)
         await load.pause()
+        if not result.failures:
+            result.failures += await asyncio.to_thread(fsck, self.cluster)
         result.audited = await load.audit(min(self.wanted.audit, self.wanted.objects))
         self._judge(result, trouble, tally, history)
         self.say(line_of(result))
@@ -218,8 +221,18 @@ class Check:
         await load.pause()
         load.wrong.clear()
         result.audited = await load.audit()
-        result.failures = load.wrong[:10]
+        result.failures = load.wrong[:10] + await asyncio.to_thread(fsck, self.cluster, deep=True)
         self.say(line_of(result))
+
+
+def fsck(cluster: LiveCluster, *, deep: bool = False) -> list[str]:
+    """What `ringstack fsck` finds, if anything; `deep` reads every byte."""
+    arguments = ("fsck", "--deep") if deep else ("fsck",)
+    try:
+        cluster.nodes[0].command(*arguments, timeout_s=FSCK_S)
+    except Unavailable as error:
+        return error.message.splitlines()[:8]
+    return []
 
 
 async def stop(tasks: Sequence[asyncio.Task[None]]) -> None:

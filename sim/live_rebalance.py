@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from sim.live_node import LiveNode
 
 POLL_S = 0.25
 PAUSED_S = 4.0
+PAUSED_MAX = 0.01  # of the plan: what clients delete and write meanwhile changes what is left
 MOVED_MAX = 1.02  # of the plan
 ETA_MAX = 0.2  # of the whole time
 P99_MAX = 3.0  # of the quiet one
@@ -34,7 +35,7 @@ Say = Callable[[str], None]
 
 
 class Figures(msgspec.Struct):
-    """What one change of the ring was like. Bytes moved are those that repair and catching up copied."""
+    """What one change of the ring was like. Bytes are those of pieces; records are not planned."""
 
     change: str
     planned_bytes: int = 0
@@ -46,7 +47,7 @@ class Figures(msgspec.Struct):
     attempts_failed: int = 0
     p99_quiet_ms: float = 0.0
     p99_ms: float = 0.0
-    paused_bytes: int | None = None  # moved while it was paused
+    paused_bytes: int | None = None  # by which what is left became less while it was paused
     failures: list[str] = []
 
     @property
@@ -58,6 +59,9 @@ class Figures(msgspec.Struct):
     def moved_share(self) -> float:
         """Bytes moved beside the plan, without what clients wrote meanwhile."""
         return max(0, self.moved_bytes - self.written_bytes) / max(1, self.planned_bytes)
+
+
+Disturb = Callable[[Figures, Watch], Awaitable[None]]
 
 
 class Rebalance:
@@ -149,7 +153,7 @@ class Rebalance:
         figures: Figures,
         load: Load,
         quiet: Tally,
-        disturb: Callable[[Figures], Any] | None,
+        disturb: Disturb | None,
     ) -> None:
         """Apply what is staged and watch it arrive."""
         keeper = self.cluster.nodes[0]
@@ -174,9 +178,7 @@ class Rebalance:
         self._judge(figures, tally, quiet)
         self.say(line_of(figures))
 
-    async def _watch(
-        self, figures: Figures, disturb: Callable[[Figures], Any] | None
-    ) -> float | None:
+    async def _watch(self, figures: Figures, disturb: Disturb | None) -> float | None:
         """Until everything has moved; returns when that was foretold to be, after the first tenth."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.wanted.whole_s * 3
@@ -187,7 +189,7 @@ class Rebalance:
             while (stand := await watch.stand()) is not None:
                 done = figures.planned_bytes - stand.left_bytes
                 if disturb is not None and done > figures.planned_bytes / 4:
-                    await disturb(figures)
+                    await disturb(figures, watch)
                     disturb = None
                 if (
                     foretold is None
@@ -202,19 +204,21 @@ class Rebalance:
             figures.failures.append("it was over before it could be disturbed: use more objects")
         return foretold
 
-    async def _disturb(self, figures: Figures) -> None:
+    async def _disturb(self, figures: Figures, watch: Watch) -> None:
         """Kill the command that watches, and the daemon that leads; pause; go on."""
         keeper = self.cluster.nodes[0]
         await asyncio.to_thread(keeper.kill_command, "ring", "follow")
         await asyncio.to_thread(self._ring, "pause")
-        await asyncio.sleep(2.0)  # until every node has heard of it
-        before = await self._moved()
+        await asyncio.sleep(3.0)  # until every node has heard of it and finished its last copies
+        before = await watch.stand()
         self._moved_before[keeper.name] = await asyncio.to_thread(repair_bytes, keeper) + (
             self._moved_before.get(keeper.name, 0)
         )
         await asyncio.to_thread(keeper.kill_daemon, "noded")
         await asyncio.sleep(PAUSED_S)
-        figures.paused_bytes = await self._moved() - before
+        after = await watch.stand()
+        if before is not None and after is not None:
+            figures.paused_bytes = before.left_bytes - after.left_bytes
         await asyncio.to_thread(self._ring, "resume")
 
     async def _moved(self) -> int:
@@ -243,7 +247,7 @@ class Rebalance:
             say(f"{tally.attempts_failed} requests failed")
         if figures.p99_ms > max(P99_FLOOR_MS, P99_MAX * figures.p99_quiet_ms):
             say(f"the 99th percentile went from {figures.p99_quiet_ms} to {figures.p99_ms} ms")
-        if figures.paused_bytes:
+        if (figures.paused_bytes or 0) > PAUSED_MAX * figures.planned_bytes:
             say(f"{figures.paused_bytes} bytes moved while it was paused")
         figures.failures += load.wrong[:5]
 

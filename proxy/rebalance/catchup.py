@@ -201,7 +201,7 @@ class CatchUp:
         if held.ballot != ballot or wire.digest_of(frame.body) != held.digest:
             await self._registers.renew(register)  # it has just changed, or cannot be read there
             return
-        await self._pace.spend(len(frame.body))
+        await self._pace.spend(len(frame.body), registers=True)
         accept = wire.Accept(
             register.range_id,
             register.name,

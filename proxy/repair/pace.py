@@ -29,16 +29,20 @@ class Pace:
         self._busy_until_s = 0.0
         self._seen: dict[int, tuple[float, int]] = {}
         self.limit_bytes_s: float | None = None
-        self.spent_bytes = 0
+        self.spent_bytes = 0  # on pieces
+        self.register_bytes = 0  # on records, which a plan of moves does not count
 
-    async def spend(self, byte_count: int) -> None:
+    async def spend(self, byte_count: int, *, registers: bool = False) -> None:
         """Wait until this much work may be done."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         cost_s = (byte_count + OPERATION_BYTES) / self.rate_bytes_s(now_s)
         start_s = max(now_s, self._free_at_s)
         self._free_at_s = start_s + cost_s
-        self.spent_bytes += byte_count
+        if registers:
+            self.register_bytes += byte_count
+        else:
+            self.spent_bytes += byte_count
         if start_s - now_s > 0.002:
             await asyncio.sleep(start_s - now_s)
 

@@ -132,7 +132,7 @@ class RegisterRepair:
         if held.ballot == ZERO or wire.digest_of(frame.body) != held.digest:
             return
         self.copied += 1
-        await self._pace.spend(len(frame.body))
+        await self._pace.spend(len(frame.body), registers=True)
         floor = await self._chosen(register, held, device, peer)
         if floor is None:
             await self._registers.renew(register)
