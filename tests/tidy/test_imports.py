@@ -44,6 +44,7 @@ def test_everything_else_is_declared() -> None:
         "yaml": "pyyaml",
         "ec_iface": "pyeclib",
         "argon2": "argon2_cffi",
+        "jwt": "pyjwt",
     }
     distributions |= {"oslo_policy": "oslo.policy", "oslo_config": "oslo.config"}
     for module in modules("core", "authd", "apid", "ring", "objectd", "proxy", "cli", "sim"):

@@ -19,6 +19,7 @@ TYPES_ONLY = {"sim/faults.py": {"random"}}
 
 # protocols, plain types and constants: nothing in them runs
 VALUES = {
+    "authd.settings.Settings",
     "core.http.header_text",  # decodes a header
     "objectd.index.Index",
     "proxy.large.DYNAMIC_SEGMENTS_MAX",
