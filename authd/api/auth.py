@@ -145,6 +145,7 @@ class Auth:
 
     def _subject(self, call: Call) -> Identity:
         """The identity of X-Subject-Token. Raises Fault 400 or 404."""
+        call.absence_is_open = True  # whoever holds a token may learn that it counts no more
         presented = call.request.header("x-subject-token")
         if presented is None:
             raise bad_request("The X-Subject-Token header is missing.")

@@ -155,7 +155,7 @@ class Grants:
 
 
 def check_domain(subject: Subject) -> None:
-    """A domain's role counts in that domain only. Raises Fault 400 or 403."""
+    """A domain's role is given on projects of that domain only, never on the system. Raises Fault 400 or 403."""
     assert subject.role is not None
     domain_id = subject.role["domain_id"]
     if not domain_id:
@@ -165,8 +165,8 @@ def check_domain(subject: Subject) -> None:
             f"Role {subject.role_id} is a domain-specific role. Unable to use a domain-specific role in a"
             " system assignment."
         )
-    if domain_id != subject.target_domain_id:
+    if subject.target[0] == "project" and domain_id != subject.target_domain_id:
         raise forbidden(
-            f"{subject.target[0].title()} {subject.target[1]} must be in the same domain as the role"
-            f" {subject.role_id} being assigned."
+            f"Project {subject.target[1]} must be in the same domain as the role {subject.role_id} being"
+            " assigned."
         )

@@ -133,16 +133,19 @@ class Groups:
             await groups.delete(db, row, self._authority.now_us())
 
     async def members(self, call: Call) -> dict[str, Any]:
-        """List who is in a group."""
+        """List who is in a group; a domain's reader sees the users of their domain."""
         async with self._database.read() as db:
             row = await groups.get(db, call.variables["group_id"])
             call.allow(group=policy_target(row))
             wanted = call.query.exact("name")
+            if call.identity.domain_id:
+                wanted["domain_id"] = call.identity.domain_id
             expiry = user_api.expiry_filter(call.query)
             found = [
                 user
                 for user in await users.with_expiry(db, await groups.members(db, row["id"]))
-                if wanted.get("name", user["name"]) == user["name"] and expiry(user["expires_us"])
+                if all(user[name] == value for name, value in wanted.items())
+                and expiry(user["expires_us"])
             ]
         return collection(call, "users", found, user_api.shown, "name")
 

@@ -118,6 +118,7 @@ def test_a_revoked_token_is_gone_and_others_are_not(site: IdentitySite) -> None:
     headers = {"X-Subject-Token": one}
     assert site.call("DELETE", "/v3/auth/tokens", token=two, headers=headers).status == 204
     assert subject(site, one).status == 404
+    assert site.demo("GET", "/v3/auth/tokens", headers=headers).status == 404
     assert site.call("GET", "/v3/auth/catalog", token=one).status == 401
     assert site.call("GET", "/v3/auth/catalog", token=two).status == 200
 
