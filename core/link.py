@@ -495,6 +495,7 @@ class Link:
         self.trust = trust
         self.epoch = 0
         self.background = False  # no client waits for what is called here
+        self.slow_until_s: dict[int, float] = {}  # devices that kept a caller waiting
         self.peer_epoch = 0  # of its last answer
         self.on_other_epoch: Callable[[Link, int], None] | None = None
         self._connection: LinkConnection | None = None

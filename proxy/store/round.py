@@ -20,6 +20,7 @@ from proxy.store.majority import Majority
 Replies = dict[int, Frame]
 Enough = Callable[[Replies], bool]
 
+SLOW_FOR_S = 3.0
 REFUSED_WAIT_S = 0.15  # how long others may take once one has refused
 _NO = frozenset({wire.REFUSED, wire.STALE, wire.OLD_RING})
 
@@ -106,6 +107,10 @@ class Round:
 
     def _tick(self) -> None:
         """The first time to hedge, then to give up: one timer at a time."""
+        until_s = self._loop.time() + SLOW_FOR_S
+        for position, target in enumerate(self._targets):
+            if position not in self.replies and position not in self._unasked:
+                target.link.slow_until_s[target.device] = until_s
         self._timer = self._loop.call_later(self._rest_s, self._finish)
         self._ask_rest()
 
@@ -144,15 +149,24 @@ class Round:
 
 
 def preferred(targets: Sequence[Target], majority: Majority, turn: int) -> list[int]:
-    """Positions to ask first, a majority: connected replicas, starting at `turn` so that load spreads."""
+    """Positions to ask first, a majority: connected replicas, starting at `turn` so that load spreads.
+
+    Those that kept somebody waiting a moment ago come after the others.
+    """
     total = len(targets)
     order = [(turn + step) % total for step in range(total)]
     if len(majority.sets) > 1:  # those that count in both sets first
         order.sort(key=lambda position: not majority.shared(position))
-    order.sort(key=lambda position: not targets[position].link.up)
+    now_s = asyncio.get_running_loop().time()
+    order.sort(key=lambda position: _reluctance(targets[position], now_s))
     chosen: list[int] = []
     for position in order:
         chosen.append(position)
         if majority.of(chosen):
             break
     return chosen
+
+
+def _reluctance(target: Target, now_s: float) -> tuple[bool, bool]:
+    slow = target.link.slow_until_s.get(target.device)
+    return not target.link.up, slow is not None and slow > now_s

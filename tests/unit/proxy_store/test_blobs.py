@@ -66,6 +66,25 @@ def test_a_paused_node_costs_one_hedge_and_then_nothing(container: str) -> None:
     on_cloud(work)
 
 
+def test_a_paused_node_costs_registers_little() -> None:
+    """Reads and writes of small objects: one hedge now and then, not one for two calls of three."""
+
+    async def work(cloud: Cloud) -> None:
+        await cloud.put("o", b"small")
+        for number in range(4):
+            cloud.pause(number)
+            await cloud.get("o")
+            began = cloud.loop.now
+            for count in range(20):
+                await cloud.put(f"o{count}", b"small")
+                assert await cloud.get(f"o{count}") == b"small"
+            assert cloud.loop.now - began < 1.0
+            cloud.resume()
+            await asyncio.sleep(5)
+
+    on_cloud(work)
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_paused_node_does_not_fill_our_memory(container: str) -> None:
     """What it does not take goes to a hand-off, and is not kept for it."""

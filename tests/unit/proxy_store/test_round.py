@@ -10,7 +10,7 @@ from core.link import LOST
 from objectd import wire
 from proxy.store.cluster import Target
 from proxy.store.majority import plain
-from proxy.store.round import Round, preferred
+from proxy.store.round import SLOW_FOR_S, Round, preferred
 from tests.virtual import World, run
 
 
@@ -24,6 +24,7 @@ class FakeLink:
         self.up = status != LOST
         self.asked_at: list[float] = []
         self.open: set[int] = set()
+        self.slow_until_s: dict[int, float] = {}
 
     def call(self, operation: int, device: int, head: bytes, body: Any, reply: Any) -> int:
         number = len(self.asked_at)
@@ -130,5 +131,25 @@ def test_those_that_are_connected_are_preferred_in_turn() -> None:
         assert preferred(targets(False, True, True), plain(3), 0) == [1, 2]
         assert preferred(targets(False, False, True), plain(3), 0) == [2, 0]
         assert len(preferred(targets(False, False, False), plain(3), 1)) == 2
+
+    run(work)
+
+
+def test_those_that_kept_somebody_waiting_are_asked_last_for_a_while() -> None:
+    """Their silence costs one hedge, not one for each round; then they are tried again."""
+
+    async def work(world: World) -> None:
+        links = [FakeLink(world.loop, None if n == 0 else 0.001, OK) for n in range(3)]
+        targets: Any = [Target(n, link, link) for n, link in enumerate(links)]  # type: ignore[arg-type]
+        for expected_s in (0.051, 0.001):
+            began = world.loop.time()
+            first = preferred(targets, plain(3), 0)
+            await Round(targets, 1, lambda _: b"", enough=plain(3).granted).run(
+                first=first, timeout_s=3.0
+            )
+            assert round(world.loop.time() - began, 4) == expected_s
+        assert preferred(targets, plain(3), 0) == [1, 2]
+        await asyncio.sleep(SLOW_FOR_S)
+        assert preferred(targets, plain(3), 0) == [0, 1]
 
     run(work)
