@@ -116,7 +116,7 @@ class Watch:
         self._store = store
         self._cluster = cluster
         self._estimate = Estimate()
-        self._later = _Later(0, 0, 0, 0)
+        self._later = _Later(0, 0, 0)
 
     async def stand(self) -> Stand | None:
         """Where the change is; None when the ring has arrived."""
@@ -136,6 +136,7 @@ class Watch:
             epoch=live.epoch.number,
             joint=live.epoch.joint,
             left_bytes=left_bytes,
+            parts=left.parts,
         )
         return Stand(
             live.epoch.number,
@@ -143,15 +144,14 @@ class Watch:
             left_bytes,
             left.parts + self._later.parts,
             self._estimate.rate_bytes_s,
-            self._estimate.left_s(self._later.epochs),
+            self._estimate.left_s(self._later.parts),
         )
 
 
 class _Later(NamedTuple):
-    """What is to come after an epoch: changes, and the bytes and replicas that they move."""
+    """What is to come after an epoch: bytes and replicas that will move."""
 
     after: int
-    epochs: int
     size_bytes: int
     parts: int
 
@@ -162,9 +162,8 @@ def _later(goal: Goal, live: Live) -> _Later:
 
     stable = live.epoch.settled() if live.epoch.joint else live.epoch
     size = bytes_of_moves(live.epoch, live.tables)
-    changes = build_all(goal.draft, stable)
-    moves = [move for change in changes for move in change.moves]
-    return _Later(live.epoch.number, len(changes), sum(map(size, moves)), len(moves))
+    moves = [move for change in build_all(goal.draft, stable) for move in change.moves]
+    return _Later(live.epoch.number, sum(map(size, moves)), len(moves))
 
 
 def follow(data: Path, goal: Goal) -> bool:
