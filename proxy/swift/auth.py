@@ -8,6 +8,8 @@ wrong key alike, in the same time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core.errors import NotFound, Refused
 from core.http import Request, Response
 from proxy.gate import Gate
@@ -68,7 +70,7 @@ class Authority:
     async def identify(self, call: Call) -> None:
         """Set the caller of a request from its token; a token that does not hold is 401."""
         headers = call.headers
-        raw = headers.get(b"x-auth-token") or headers.get(b"x-storage-token")
+        raw = headers.get(b"x-auth-token") or headers.get(b"x-storage-token") or bearer_of(headers)
         if raw is None:
             return
         try:
@@ -76,6 +78,12 @@ class Authority:
         except Refused:
             raise unauthorized(call.account) from None
         call.owner = owns(call.identity, call.account)
+
+
+def bearer_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """An access token in `Authorization: Bearer` (RFC 6750), or None."""
+    kind, _, token = headers.get(b"authorization", b"").partition(b" ")
+    return token.strip() if kind.lower() == b"bearer" else None
 
 
 def owns(identity: Identity, account: str) -> bool:
