@@ -22,8 +22,8 @@ import msgspec
 from core.errors import Corrupt
 from core.limits import MIB
 from core.stamp import ZERO
+from objectd import hints, rows, wire
 from objectd import record as records
-from objectd import rows, wire
 from objectd.device import FULL_RESERVE_BYTES, INDEX_ROOM_BYTES, Device
 from objectd.log import Scanned
 from objectd.segment_rows import mark, read_known, rows_of
@@ -331,12 +331,13 @@ def _stamped(device: Device, scanned: Scanned, raw: bytes, body: bytes) -> tuple
 
 
 async def run_for_ever(devices: Sequence[Device]) -> None:
-    """Compact now and then, for the life of the process."""
+    """Compact now and then, and make hints of what is sealed, for the life of the process."""
     while True:
         await asyncio.sleep(CHECK_S)
         for device in devices:
             try:
                 while await compact_once(device) is not None:
                     pass
+                await hints.write_missing(device)
             except OSError as error:
                 log.error("compaction of %s stopped: %s", device.identity.name, error)

@@ -12,7 +12,7 @@ import errno
 import logging
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import xxhash
@@ -26,6 +26,7 @@ from objectd.acceptor import Acceptor
 from objectd.counted import while_counted
 from objectd.damage import Damage
 from objectd.generation import Generation
+from objectd.hints import Hinted, hint_path, read_hint
 from objectd.index import BAD_ROW, Index
 from objectd.log import Log, Scanned
 from objectd.rangestats import RangeStats
@@ -45,8 +46,6 @@ FULL_RESERVE_BYTES = 64 * limits.MIB  # kept for tombstones, fences and compacti
 INDEX_ROOM_BYTES = 16 * limits.MIB  # below this the index is not committed
 CHECK_ROOM_BYTES = 2 * limits.MIB  # written between two looks at the free space
 COMMIT_RECORDS = 2048
-
-Answer = Callable[[int], None]
 
 
 class DeviceIdentity(msgspec.Struct, frozen=True):
@@ -90,6 +89,7 @@ class Device:
         self.reclaim = Reclaim(self)
         self.generation = Generation(self)
         self.rebuilding = False
+        self.unhinted: set[int] = set()  # sealed segments that need no hint made
         self.stuck_segments: dict[int, int] = {}  # that cannot be copied out, by their living bytes
         try:
             self._recover(cut=True)
@@ -117,8 +117,8 @@ class Device:
         for number in self.log.segments:
             if number < segment:
                 continue
-            for scanned in self.log.scan(number, offset if number == segment else 0):
-                self.replay(scanned)
+            for scanned, front in self._logged(number, offset if number == segment else 0):
+                self.replay(scanned, front)
         self._recovering = self.rebuilding = False
         if cut:
             self.commit_index()
@@ -144,11 +144,22 @@ class Device:
         segment, offset = _POSITION.unpack(stored) if stored is not None else (0, 0)
         return segment, offset
 
-    def replay(self, scanned: Scanned) -> None:
-        """Apply one record found in the log."""
+    def _logged(self, number: int, offset: int) -> Iterator[Hinted]:
+        """Records of a segment, by its hint if there is one that can be used."""
+        if not offset and number != self.log.active:
+            data = self.disk.read_file(hint_path(number))
+            hinted = read_hint(data, number, self.log.segment_bytes(number))
+            if hinted is not None:
+                yield from hinted
+                return
+        for scanned in self.log.scan(number, offset):
+            yield scanned, None
+
+    def replay(self, scanned: Scanned, front: bytes | None = None) -> None:
+        """Apply one record of the log. `front`: summary and meta of a register, if known."""
         self.recovered_records += 1
-        body = b""
-        if scanned.header.kind == records.REGISTER:
+        body = front or b""
+        if front is None and scanned.header.kind == records.REGISTER:
             size = scanned.header.body_bytes
             at = scanned.place.offset + scanned.place.length - size
             body = self.log.read_record(Place(scanned.place.segment, at, size))
@@ -325,6 +336,8 @@ class Device:
         self._segment_live.pop(number, None)
         self._segments_dirty.discard(number)
         self.index.delete(rows.segment_key(number))
+        self.unhinted.discard(number)
+        self.disk.remove(hint_path(number))
         self.log.remove(number)
 
     @property

@@ -18,6 +18,7 @@ from core.checksum import block_sums
 from core.stamp import make_ballot
 from objectd import compact, wire
 from objectd.device import FULL_RESERVE_BYTES, Device, DeviceIdentity
+from objectd.hints import HintWriter, hint_path
 from objectd.memindex import MemoryIndex
 from sim.disk import Platter, SimDisk
 from sim.env import SimEnv
@@ -191,6 +192,15 @@ class DeviceHistory(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         self.device.commit_index()
+
+    @rule()
+    def hint(self) -> None:
+        """Of everything that is sealed, whatever it is worth."""
+        for number in self.device.log.segments[:-1]:
+            writer = HintWriter(self.device.log, number)
+            while writer.step():
+                pass
+            self.disk.write_file(hint_path(number), writer.finish())
 
     @rule()
     def index_is_full(self) -> None:
