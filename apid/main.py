@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from authd import housekeeping
 from authd.app import PREFIX, make_app, open_authority
 from authd.bootstrap import Plan, bootstrap
 from authd.followers import Followers
@@ -126,9 +127,13 @@ async def serve(data: Path) -> None:
     )
     metrics_port = await process.serve_metrics(metrics)
     process.report_ready({"http": port, "metrics": metrics_port})
-    following = asyncio.create_task(keys.follow(keyring))
+    tasks = [
+        asyncio.create_task(keys.follow(keyring)),
+        asyncio.create_task(housekeeping.run_for_ever(authority)),
+    ]
     await process.until_told(asyncio.Event())
-    following.cancel()
+    for task in tasks:
+        task.cancel()
     await server.stop()
     followers.close()
     access.flush()

@@ -17,6 +17,7 @@ from authd.tables.application_credential import (
     application_credential_role,
     application_credential_rule,
 )
+from authd.tables.federation import service_provider
 from authd.tables.trust import trust, trust_role
 from authd.times import instant, instant_or_none
 from core.api.fault import forbidden, not_found, unauthorized
@@ -229,7 +230,17 @@ async def shown(db: Connection, identity: Identity, *, with_catalog: bool) -> di
     token["roles"] = await _roles_shown(db, identity.roles)
     if with_catalog:
         token["catalog"] = await catalog.of(db, identity)
+        providers = await _service_providers(db)
+        if providers:
+            token["service_providers"] = providers
     return {"token": token}
+
+
+async def _service_providers(db: Connection) -> list[Row]:
+    """Enabled service providers: other clouds to which a token may be taken."""
+    table = service_provider
+    statement = sa.select(table.c.id, table.c.auth_url, table.c.sp_url)
+    return await rows.rows(db, statement.where(table.c.enabled).order_by(table.c.id))
 
 
 async def _delegation_shown(db: Connection, identity: Identity, token: dict[str, Any]) -> None:

@@ -31,7 +31,6 @@ KEYS_MAX = 10_000
 KEY_FRESH_US = 300_000_000  # asked for again after this, when there is somebody to ask
 ABSENT_FRESH_US = 1_000_000
 FORGET_EVERY_US = 600_000_000
-LIFE_US_MAX = 86_400_000_000  # no token lives longer
 
 
 class AccessKey(NamedTuple):
@@ -178,4 +177,4 @@ class IdentityLink:
         now_us = self._env.wall_us()
         if now_us - self._forgot_us > FORGET_EVERY_US:
             self._forgot_us = now_us
-            self.revoked.forget_before(now_us - LIFE_US_MAX)
+            self.revoked.forget_before(now_us - wire.REVOCATION_KEPT_US)

@@ -23,6 +23,7 @@ FAILED = 6  # the service could not look; ask again
 BAD = 7  # the call is malformed
 
 POLL_S = 20.0
+REVOCATION_KEPT_US = 86_400_000_000  # no token lives longer than this
 
 
 class EventsCall(msgspec.Struct, array_like=True, frozen=True):

@@ -261,6 +261,7 @@ class IdentityProviders(_Named):
         async with self._database.write() as db:
             if await rows.by_id(db, federation.PROVIDERS, row["idp_id"]) is None:
                 raise not_found("identity provider", row["idp_id"])
+            await check_mapping(db, row["mapping_id"])
             known = {"idp_id": row["idp_id"], "id": row["id"]}
             if await rows.matching(db, federation.PROTOCOLS, **known):
                 raise conflict(f"The protocol {row['id']} exists.")
@@ -280,6 +281,8 @@ class IdentityProviders(_Named):
         async with self._database.write() as db:
             row = await self._protocol(db, call)
             given = without_id(call.part("protocol"))
+            if "mapping_id" in given:
+                await check_mapping(db, given["mapping_id"])
             where = (table.c.id == row["id"]) & (table.c.idp_id == row["idp_id"])
             await db.execute(sa.update(table).where(where).values(given))
         return {"protocol": protocol_shown(call, {**row, **given})}
@@ -455,6 +458,12 @@ class FederatedLogin:
             found = await reachable(db, call.identity.user_id, kind, groups_of(call.identity))
         shown = project_shown if kind == "project" else domain_shown
         return collection(call, f"{kind}s", [row for row in found if row["enabled"]], shown)
+
+
+async def check_mapping(db: Connection, mapping_id: str) -> None:
+    """A protocol's mapping is there. Raises Fault 400."""
+    if await rows.by_id(db, federation.MAPPINGS, mapping_id) is None:
+        raise bad_request(f"Could not find mapping: {mapping_id}.")
 
 
 def without_id(given: dict[str, Any]) -> dict[str, Any]:

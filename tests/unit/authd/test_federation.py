@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.identity_site import IdentitySite
+from tests.identity_site import ADMIN_PASSWORD, IdentitySite
 
 BASE = "/v3/OS-FEDERATION"
 RULES = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "sub"}]}]
@@ -43,6 +43,8 @@ def test_mappings_and_protocols(site: IdentitySite) -> None:
     made = put(site, "identity_providers/idp/protocols/openid", "protocol", mapping_id="m")
     assert made["mapping_id"] == "m"
     path = f"{BASE}/identity_providers/idp/protocols/openid"
+    assert site.admin("PATCH", path, {"protocol": {"mapping_id": "n"}}).status == 400
+    put(site, "mappings/n", "mapping", rules=RULES)
     assert site.admin("PATCH", path, {"protocol": {"mapping_id": "n"}}).status == 200
     assert site.admin("GET", path).body["protocol"]["mapping_id"] == "n"
     rules = [{"local": [{"user": {"name": "x"}}], "remote": [{"type": "sub"}]}]
@@ -62,6 +64,8 @@ def test_service_providers(site: IdentitySite) -> None:
     assert site.admin("PATCH", path, {"service_provider": {"enabled": True}}).status == 200
     listed = site.admin("GET", f"{BASE}/service_providers?enabled=1").body["service_providers"]
     assert [row["id"] for row in listed] == ["sp"]
+    token = site.login("admin", ADMIN_PASSWORD).body["token"]
+    assert token["service_providers"] == [{"id": "sp", **urls}]
     assert site.admin("DELETE", path).status == 204
 
 
