@@ -34,9 +34,11 @@ def rotate(data: Path, *, keep: int) -> None:
     Running services notice within a second. Tokens sealed by a key that is still kept go on counting.
     """
     installation = Installation(data)
-    installation.config()  # there must be a cloud
+    config = installation.config()
     primary = keyring.rotate(installation.keys, RealEnv(), keep)
     click.echo(f"key {primary} seals tokens now; {len(rows(installation))} keys are kept")
+    if config.cluster_listen is not None:
+        click.echo(f"copy {installation.keys} to the other nodes now, before it is rotated again")
 
 
 @keys.command("list")
