@@ -13,6 +13,7 @@ from core.revocation import USER
 
 TABLE = user.user
 PASSWORDS = user.password
+FEW = 500  # ids in one statement; databases limit their parameters
 
 
 async def get(db: Connection, user_id: str) -> Row:
@@ -71,10 +72,11 @@ async def current_password(db: Connection, user_id: str) -> Row | None:
 
 async def with_expiry(db: Connection, found: list[Row]) -> list[Row]:
     """Users with when their newest password expires (`expires_us`)."""
-    ids = [row["id"] for row in found]
-    newest = sa.select(sa.func.max(PASSWORDS.c.id)).where(PASSWORDS.c.user_id.in_(ids))
+    newest = sa.select(sa.func.max(PASSWORDS.c.id)).group_by(PASSWORDS.c.user_id)
+    if len(found) <= FEW:
+        newest = newest.where(PASSWORDS.c.user_id.in_([row["id"] for row in found]))
     statement = sa.select(PASSWORDS.c.user_id, PASSWORDS.c.expires_us).where(
-        PASSWORDS.c.id.in_(newest.group_by(PASSWORDS.c.user_id))
+        PASSWORDS.c.id.in_(newest)
     )
     ends = {row["user_id"]: row["expires_us"] for row in await rows.rows(db, statement)}
     return [{**row, "expires_us": ends.get(row["id"])} for row in found]

@@ -114,6 +114,7 @@ class Domains:
         """Change a domain."""
         given = call.part("domain")
         known, extra = rows.split_extra(given, COLUMNS)
+        call.absence_is_open = True  # this one operation tells everybody, in Keystone too
         async with self._database.write() as db:
             row = await domains.get(db, call.variables["domain_id"])
             call.allow(domain=row)

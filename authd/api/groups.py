@@ -127,6 +127,7 @@ class Groups:
 
     async def delete(self, call: Call) -> None:
         """Remove a group."""
+        call.absence_is_open = True  # this one operation tells everybody, in Keystone too
         async with self._database.write() as db:
             row = await groups.get(db, call.variables["group_id"])
             call.allow(group=policy_target(row))

@@ -127,7 +127,7 @@ def test_an_ec2_credential_may_get_new_keys(site: IdentitySite) -> None:
 
 
 def test_nobody_reads_the_ec2_credentials_of_others(site: IdentitySite) -> None:
-    """Not by putting one's own id into the path either."""
+    """Whose it is decides, not the user in the path: an administrator reads it, a thief does not."""
     made = make_ec2(site)
     site.make("user", name="thief", password="thief-pass")
     admin = site.make("user", name="owner", password="p" * 8)
@@ -135,4 +135,9 @@ def test_nobody_reads_the_ec2_credentials_of_others(site: IdentitySite) -> None:
     other = f"/v3/users/{admin['id']}/credentials/OS-EC2"
     assert site.demo("GET", other).status == 403
     assert site.demo("POST", other, {"tenant_id": made["tenant_id"]}).status == 403
-    assert site.admin("GET", f"{other}/{access}").status == 404
+    assert site.admin("GET", f"{other}/{access}").status == 200
+    thief = site.login("thief", "thief-pass")
+    own = f"/v3/users/{thief.body['token']['user']['id']}/credentials/OS-EC2"
+    token = thief.headers["x-subject-token"]
+    assert site.call("GET", f"{own}/{access}", token=token).status == 403
+    assert site.call("DELETE", f"{own}/{access}", token=token).status == 403
