@@ -23,7 +23,7 @@ from core.api.app import App, refusal
 from core.api.fault import JSON, Fault
 from core.database import Database
 from core.http import HttpServer, Request, Response
-from core.installation import Config, Installation, Secrets
+from core.installation import Config, Installation, Secrets, host_of
 from core.keyring import Keyring
 from core.log import AccessLog
 from core.metrics import Metrics
@@ -74,12 +74,6 @@ class Mounts:
             return refusal(Fault(404, "There is no service at this path."))
         body = {"services": [app.base(request) for app in self._apps]}
         return Response(200, [JSON], msgspec.json.encode(body))
-
-
-def host_of(config: Config) -> str:
-    """The address that clients of this machine use."""
-    host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
-    return f"[{host}]" if ":" in host else host
 
 
 def plan_of(config: Config, secrets: Secrets) -> Plan:

@@ -9,17 +9,16 @@ from pathlib import Path
 import click
 
 from cli.options import data_option
-from core.installation import Installation
+from core.installation import Installation, host_of, identity_url
 
 
 def variables(installation: Installation) -> dict[str, str]:
     """Environment variables of the OpenStack, S3 and Swift clients."""
     config, secrets = installation.config(), installation.secrets()
-    host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
-    url = f"http://{host}:{config.object_port}"
+    url = f"http://{host_of(config)}:{config.object_port}"
     project, _, user = secrets.user.partition(":")
     return {
-        "OS_AUTH_URL": f"http://{host}:{config.api_port}/identity/v3",
+        "OS_AUTH_URL": f"{identity_url(config)}/v3",
         "OS_IDENTITY_API_VERSION": "3",
         "OS_USERNAME": user,
         "OS_PASSWORD": secrets.key,

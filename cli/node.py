@@ -215,6 +215,7 @@ def store_welcome(
             region=welcome.region,
             domains=welcome.domains,
             database=welcome.database,
+            identity="" if welcome.database else welcome.identity,
         ),
         msgspec.json.decode(welcome.secrets, type=Secrets),
     )

@@ -27,6 +27,7 @@ import msgspec
 from cli.restart import after_exit
 from core import log as logs
 from core.errors import Conflict
+from core.identity_place import identity_place
 from core.installation import Installation
 from core.parent import LISTEN_FD, PARENT, go_with_parent
 from core.real import write_durably
@@ -325,7 +326,8 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
         )
         for number in range(config.proxy_count)
     ]
-    specs.append(DaemonSpec("apid", 0, ("apid.main", "--data", data), listens="api"))
+    if identity_place(installation, config).here:
+        specs.append(DaemonSpec("apid", 0, ("apid.main", "--data", data), listens="api"))
     specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
     return specs
 

@@ -20,7 +20,7 @@ from cli.install import default_proxy_count, device_paths, install, local_device
 from cli.options import data_option
 from cli.supervisor import DaemonState
 from core.errors import Conflict, Unavailable
-from core.installation import DEFAULT_DATA, Config, Installation
+from core.installation import DEFAULT_DATA, Config, Installation, host_of, identity_url
 from ring.device import Device
 from ring.place import next_address
 from ring.store import RingStore
@@ -248,14 +248,13 @@ def stay(supervisor: subprocess.Popen[bytes]) -> int:
 def panel(installation: Installation, state: str) -> str:
     """What a person needs to know, in a few lines."""
     config = installation.config()
-    host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
-    url = f"http://{host}:{config.object_port}"
+    url = f"http://{host_of(config)}:{config.object_port}"
     command = own_command(installation)
     return (
         f"Ringstack is {state}\n"
         f"  S3           {url}\n"
         f"  Swift        {url}/auth/v1.0\n"
-        f"  OpenStack    http://{host}:{config.api_port}/identity\n"
+        f"  OpenStack    {identity_url(config)}\n"
         f'  credentials  eval "$({command("env")})"\n'
         f"  data         {installation.data} ({len(local_devices(installation))} devices)\n"
         f"  stop         {command('down')}"

@@ -22,6 +22,7 @@ from core.identity import Identity
 from core.keyring import Keyring, follow
 from core.link import Link
 from core.revocation import Revocation, RevocationList
+from core.trust import Trust
 
 log = logging.getLogger("ringstack.identity")
 
@@ -48,9 +49,17 @@ class _Known(NamedTuple):
 class IdentityLink:
     """Tokens, access keys and log-ins for one service process."""
 
-    def __init__(self, env: Env, address: str, cluster_key: bytes, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        env: Env,
+        address: str,
+        cluster_key: bytes,
+        keyring: Keyring,
+        *,
+        trust: Trust | None = None,
+    ) -> None:
         self._env = env
-        self._link = Link(env, address, cluster_key)
+        self._link = Link(env, address, cluster_key, trust=trust)
         self.revoked = RevocationList()
         self._authenticator = Authenticator(env, keyring, self.revoked)
         self._keys: dict[str, _Known] = {}

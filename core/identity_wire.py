@@ -11,10 +11,13 @@ import msgspec
 from core.identity import Identity
 
 # operations
-EVENTS = 1
-ACCESS_KEY = 2
-LOGIN = 3
-ACCESS_RULES = 4
+EVENTS = 64
+ACCESS_KEY = 65
+LOGIN = 66
+ACCESS_RULES = 67
+OPERATIONS = frozenset(
+    {EVENTS, ACCESS_KEY, LOGIN, ACCESS_RULES}
+)  # no other daemon has these numbers
 
 # statuses of replies
 OK = 0

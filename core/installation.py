@@ -43,7 +43,19 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_listen: str | None = None
     plain_links: bool = False
     objectd_count: int | None = None
+    identity: str = ""  # address of the identity service's API when it runs on another node
     database: str = ""  # SQLAlchemy address of the control plane's database; "" is SQLite in DATA
+
+
+def host_of(config: Config) -> str:
+    """The address that clients of this machine use, as it stands in a URL."""
+    host = "127.0.0.1" if config.listen in {"0.0.0.0", "::"} else config.listen  # noqa: S104
+    return f"[{host}]" if ":" in host else host
+
+
+def identity_url(config: Config) -> str:
+    """Where the identity service's API is."""
+    return config.identity or f"http://{host_of(config)}:{config.api_port}/identity"
 
 
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import Conflict, Refused
-from core.installation import Config, Installation
+from core.installation import Config, Installation, identity_url
 from core.roster import Member, Roster, decode_signed, encode_signed
 from core.trust import AUTHORITY, ROSTER
 from noded import authority, token
@@ -102,6 +102,7 @@ def admit(installation: Installation, application: Application, now_us: int) -> 
         config.database,
         msgspec.json.encode(installation.secrets()),
         key_files(installation),
+        identity_url(config),
     )
 
 

@@ -9,11 +9,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from core import identity_wire
 from core.env import Env
 from core.errors import RingstackError
 from core.frame import Frame
 from core.installation import Installation
-from core.link import FrameServer, ServerConnection
+from core.link import LOST, FrameServer, Link, ServerConnection
 from core.trust import ROSTER, Trust
 from noded import wire
 from ring.file import encode_epoch
@@ -41,6 +42,7 @@ class NodeServer:
         self._config = installation.config()
         self._store = RingStore(installation.ring)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._identity = Link(env, installation.api_socket, installation.secrets().cluster_key)
         self.frames = FrameServer(
             env,
             installation.secrets().cluster_key,
@@ -75,6 +77,8 @@ class NodeServer:
         elif call.operation == wire.ROSTER:
             path = self._trust.directory / ROSTER
             self._answer(connection, call, path.read_bytes)
+        elif call.operation in identity_wire.OPERATIONS:
+            self._relay(connection, call)
         elif call.operation == wire.REPAIR:
             self._repair_now()
             connection.reply(call, wire.OK)
@@ -82,6 +86,16 @@ class NodeServer:
             self._start(connection, call, lambda: self._token(call))
         else:
             connection.reply(call, wire.BAD)
+
+    def _relay(self, connection: ServerConnection, call: Frame) -> None:
+        """Pass a call on to the identity service, if it runs here, and its answer back."""
+        self._identity.start()
+
+        def answer(frame: Frame) -> None:
+            status = identity_wire.FAILED if frame.status == LOST else frame.status
+            connection.reply(call, status, frame.head, frame.body)
+
+        self._identity.call(call.operation, call.device, call.head, call.body, answer)
 
     def handle_guest(self, connection: ServerConnection, call: Frame) -> None:
         """Answer a machine that has no certificate."""

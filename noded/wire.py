@@ -69,6 +69,7 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
     database: str
     secrets: bytes
     keys: dict[str, bytes]  # files below DATA/keys: what seals tokens and stored credentials
+    identity: str  # address of the identity service's API
 
 
 def encode(value: object) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from core import process
 from core.http import HttpServer
 from core.identity_link import IdentityLink
+from core.identity_place import identity_place
 from core.installation import Config, Installation, Secrets
 from core.keyring import Keyring
 from core.log import AccessLog
@@ -63,10 +64,11 @@ async def serve(data: Path, number: int) -> None:
 
 
 def identity_link(installation: Installation, env: RealEnv, secrets: Secrets) -> IdentityLink:
-    """The line to the identity service of this machine."""
+    """The line to the cluster's identity service."""
     keyring = Keyring(installation.keys)
     keyring.load()
-    return IdentityLink(env, installation.api_socket, secrets.cluster_key, keyring)
+    _, address, trust = identity_place(installation, installation.config())
+    return IdentityLink(env, address, secrets.cluster_key, keyring, trust=trust)
 
 
 def make_front(
