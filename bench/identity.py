@@ -231,7 +231,9 @@ class Report(NamedTuple):
     def ratio(self, case: str, peer: str) -> float | None:
         """How many times the peer's rate ours is."""
         rates = {one.service: one.rate for one in self.figures if one.case == case}
-        return rates["ringstack"] / rates[peer] if rates.get(peer) else None
+        if not rates.get(peer) or "ringstack" not in rates:
+            return None
+        return rates["ringstack"] / rates[peer]
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
