@@ -95,6 +95,7 @@ class Roles:
 
     async def show(self, call: Call) -> dict[str, Any]:
         """Show a role."""
+        call.absence_is_open = True
         async with self._database.read() as db:
             row = await roles.get(db, call.variables["role_id"])
         allow(call, row)
@@ -102,6 +103,7 @@ class Roles:
 
     async def update(self, call: Call) -> dict[str, Any]:
         """Change a role."""
+        call.absence_is_open = True  # a rule cannot be chosen before the role is known: global or domain's
         given = call.part("role")
         known, extra = rows.split_extra(given, COLUMNS)
         async with self._database.write() as db:
@@ -119,6 +121,7 @@ class Roles:
 
     async def delete(self, call: Call) -> None:
         """Remove a role."""
+        call.absence_is_open = True
         async with self._database.write() as db:
             row = await roles.get(db, call.variables["role_id"])
             allow(call, row)
