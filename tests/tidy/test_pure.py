@@ -21,6 +21,7 @@ TYPES_ONLY = {"sim/faults.py": {"random"}}
 VALUES = {
     "authd.settings.Settings",
     "core.http.header_text",  # decodes a header
+    "objectd.index.BAD_ROW",
     "objectd.index.Index",
     "proxy.large.DYNAMIC_SEGMENTS_MAX",
     "proxy.large.LINKS_MAX",
