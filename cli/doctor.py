@@ -76,10 +76,27 @@ def cloud(installation: Installation) -> Iterator[Finding]:
         restarts = f", {row['restarts']} restarts" if row["restarts"] else ""
         text = "serves" if row["ready"] else "is not ready; see `ringstack logs`"
         yield Finding(row["name"], bool(row["ready"]), text + restarts)
+    if installation.config().cluster_listen is not None:
+        yield from nodes(installation)
     try:
         yield from asyncio.run(devices(installation))
     except RingstackError as error:
         yield Finding("devices", False, error.message)
+
+
+def nodes(installation: Installation) -> Iterator[Finding]:
+    """What the other nodes must do: answer, and have the newest ring soon."""
+    from cli.node import standings
+    from noded.keeper import roster_of
+
+    try:
+        rows = asyncio.run(standings(installation, roster_of(installation)))
+    except RingstackError as error:
+        yield Finding("nodes", False, error.message)
+        return
+    for row in rows:
+        text = f"answers, ring {row['ring']}" if row["up"] else "does not answer"
+        yield Finding(f"node {row['name']}", row["up"], text)
 
 
 async def devices(installation: Installation) -> list[Finding]:

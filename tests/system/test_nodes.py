@@ -88,8 +88,7 @@ def test_machines_join_serve_and_are_removed(keeper: RunningCloud, tmp_path: Pat
         assert len(staged) == 4
         keeper.command("ring", "apply")
         for cloud, count in ((keeper, 3), (beta, 2), (gamma, 2)):
-            report = cloud.command("doctor")
-            assert report.count("registers") == count, report
+            until(lambda cloud=cloud, count=count: well(cloud, devices=count, nodes=3), 30)
         outsider = Swift(gamma)
         assert outsider.get("c/before") == b"b" * 100_000
         for row in json.loads(keeper.command("ring", "show", "--json"))["devices"]:
@@ -106,6 +105,12 @@ def test_machines_join_serve_and_are_removed(keeper: RunningCloud, tmp_path: Pat
     finally:
         gamma.down()
         beta.down()
+
+
+def well(cloud: RunningCloud, *, devices: int, nodes: int) -> bool:
+    """What `doctor` says of a node, which may be slow on a busy machine."""
+    report = cloud.command("doctor", check=False)
+    return report.count("registers") == devices and report.count("answers, ring") == nodes
 
 
 def refused(cloud: RunningCloud, *arguments: str) -> str:
