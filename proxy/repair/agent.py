@@ -32,6 +32,7 @@ BUSY_EVERY_S = 1.0  # after a pass that found work
 HEAL_EVERY_S = 0.5
 HEAL_MAX = 100  # of each kind, from one device at a time
 WATCH_EVERY_S = 0.5
+PARTITIONS_AT_ONCE = 8  # of index ranges, of one device
 
 
 class Done(NamedTuple):
@@ -78,9 +79,13 @@ async def one_pass(
     pieces = BlobRepair(cluster, store.blobs, pace)
     peers = {target.device: target for target in cluster.targets}
     for device in mine:
-        for partition, differing in range_work(epoch, tables, device.device).items():
-            for peer in differing:
-                complete &= await _pull(registers, device, peers[peer], partition)
+        work = list(range_work(epoch, tables, device.device).items())
+        for start in range(0, len(work), PARTITIONS_AT_ONCE):
+            pulling = [
+                _pull(registers, device, [peers[one] for one in differing], partition)
+                for partition, differing in work[start : start + PARTITIONS_AT_ONCE]
+            ]
+            complete &= all(await asyncio.gather(*pulling))
     await _forget_strays(epoch, tables, mine)
     fills, gives = piece_work(epoch, tables, [one.device for one in mine])
     if not moving:
@@ -107,14 +112,18 @@ async def _forget_strays(epoch: Epoch, tables: Mapping[int, Table], mine: Sequen
                 break
 
 
-async def _pull(repair: RegisterRepair, device: Target, peer: Target, partition: int) -> bool:
-    """Bring a device up to what a peer holds of a partition; False when one of them stopped answering."""
-    try:
-        await repair.from_peer(device, peer, partition)
-    except RingstackError as error:
-        log.debug("repair of device %d: %s", device.device, error.message)
-        return False
-    return True
+async def _pull(
+    repair: RegisterRepair, device: Target, peers: Sequence[Target], partition: int
+) -> bool:
+    """Bring a device up to what peers hold of a partition; False when one of them stopped answering."""
+    complete = True
+    for peer in peers:
+        try:
+            await repair.from_peer(device, peer, partition)
+        except RingstackError as error:
+            log.debug("repair of device %d: %s", device.device, error.message)
+            complete = False
+    return complete
 
 
 async def heal(

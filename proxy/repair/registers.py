@@ -21,7 +21,8 @@ from proxy.store.registers import Register, Registers
 
 RANGES_PAGE = 1000
 ROWS_PAGE = 1000
-AT_ONCE = 32  # registers copied at a time
+AT_ONCE = 32  # registers of one range copied at a time
+RANGES_AT_ONCE = 8
 
 
 class RegisterRepair:
@@ -70,6 +71,7 @@ class RegisterRepair:
             wire.StatsCall([row.range_id for row in theirs], [wire.ANY_CONFIG] * len(theirs))
         )
         own = wire.decode_stats(await ask(device.link, wire.STATS, device.device, head))
+        differing = []
         for mine, row in zip(own, theirs, strict=True):
             if row.stage > mine.stage:
                 fence = wire.encode(wire.Fence(row.range_id, row.stage, wire.ANY_CONFIG))
@@ -78,7 +80,10 @@ class RegisterRepair:
                 floor = wire.encode(wire.Floor(row.range_id, wire.ANY_CONFIG, row.floor))
                 await ask(device.link, wire.FLOOR, device.device, floor)
             if row.digest != mine.digest:
-                await self._pull_range(device, peer, row)
+                differing.append(row)
+        for start in range(0, len(differing), RANGES_AT_ONCE):
+            some = differing[start : start + RANGES_AT_ONCE]
+            await asyncio.gather(*(self._pull_range(device, peer, row) for row in some))
 
     async def _pull_range(self, device: Target, peer: Target, their: wire.RangeRow) -> None:
         range_id = their.range_id
