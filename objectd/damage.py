@@ -34,6 +34,9 @@ DIRECTORY = "quarantine"
 KEPT_MAX = 64  # records kept for inspection; the oldest go
 KEPT_FREE_BYTES = 256 * MIB  # with less free space nothing is kept
 READS_FAILED_MAX = 64  # of a device while it is open: more are not a few bad sectors
+GONE = frozenset(  # what a read says when its device or file system is no more
+    {errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EUCLEAN, errno.EBADMSG, errno.ESHUTDOWN}
+)
 TOLD_MAX = 10_000  # told to repair at once; of more the tallies tell
 
 
@@ -116,10 +119,16 @@ class Damage:
         self.registers.pop(key, None)
 
     def read_failed(self, error: OSError) -> bool:
-        """A read ended in an error: True for a bad place on a disk that works, else the device has failed."""
-        self._reads_failed += 1
-        if error.errno == errno.EIO and self._reads_failed <= READS_FAILED_MAX:
-            return True
+        """A read ended in an error: True for a bad place on a disk that works.
+
+        When there are too many of them, or the disk is not there any more, the device has failed.
+        """
+        if error.errno == errno.EIO:
+            self._reads_failed += 1
+            if self._reads_failed <= READS_FAILED_MAX:
+                return True
+        elif error.errno not in GONE:
+            return False  # out of memory or the like: nothing is known of the disk
         if self._device.log.failed is None:
             self._device.log.failed = error
         return False

@@ -76,6 +76,7 @@ def test_a_bad_sector_is_damage_and_many_are_a_failure() -> None:
         assert all(
             damage.read_failed(OSError(errno.EIO, "sector")) for _ in range(READS_FAILED_MAX)
         )
+        assert not damage.read_failed(OSError(errno.ENOMEM, "no memory"))
         assert node.device.status().writable
         assert not damage.read_failed(OSError(errno.EIO, "sector"))
         assert not node.device.status().writable
