@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from authd import revocations, rows
+from authd import trusts as lent
 from authd.rows import Row
 from authd.tables import assignment, credential, group, limit, project, role, trust, user
 from core.api.fault import conflict, forbidden, not_found
@@ -48,6 +49,7 @@ async def update(db: Connection, old: Row, changes: Row, now_us: int) -> None:
         raise conflict(f"Conflict occurred attempting to store domain - Duplicate entry: {name}.")
     await rows.update(db, TABLE, old["id"], changes)
     if changes.get("enabled") is False and old["enabled"]:
+        await lent.revoke_of_domain(db, old["id"], now_us)
         await revocations.add(db, DOMAIN, old["id"], now_us)
 
 
@@ -56,6 +58,7 @@ async def delete(db: Connection, row: Row, now_us: int) -> None:
     if row["enabled"]:
         raise forbidden("Cannot delete a domain that is enabled, please disable it first.")
     domain_id = row["id"]
+    await lent.revoke_of_domain(db, domain_id, now_us)
     grants = assignment.assignment
     projects = sa.select(TABLE.c.id).where(
         (TABLE.c.domain_id == domain_id) | (TABLE.c.id == domain_id)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from authd import revocations, rows
 from authd.rows import Row
-from authd.tables import role, trust
+from authd.tables import role, trust, user
 from core.api.fault import not_found
 from core.database import Connection
 from core.revocation import TRUST
@@ -79,3 +79,11 @@ async def delete_of_role(db: Connection, role_id: str, now_us: int) -> None:
 async def _delete_where(db: Connection, condition: sa.ColumnElement[bool], now_us: int) -> None:
     for row in await rows.rows(db, sa.select(TABLE.c.id).where(condition)):
         await delete(db, row["id"], now_us)
+
+
+async def revoke_of_domain(db: Connection, domain_id: str, now_us: int) -> None:
+    """Revoke what was lent by users of a domain that is disabled or goes: such a token may name another domain only."""
+    lenders = sa.select(user.user.c.id).where(user.user.c.domain_id == domain_id)
+    lent = sa.select(TABLE.c.id).where(TABLE.c.trustor_user_id.in_(lenders))
+    for row in await rows.rows(db, lent):
+        await revocations.add(db, TRUST, row["id"], now_us)

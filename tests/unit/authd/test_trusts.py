@@ -191,3 +191,32 @@ def test_an_application_credential_makes_no_trusts(parties: Parties) -> None:
     identity = {"methods": ["application_credential"], "application_credential": given}
     reply = site.call("POST", "/v3/auth/tokens", {"auth": {"identity": identity}})
     assert parties.lend(reply.headers["x-subject-token"]).status == 403
+
+
+def test_what_was_lent_ends_with_the_lenders_domain(site: IdentitySite) -> None:
+    """Also when trustee and project are of another domain, and the trustee acts as themselves."""
+    domain = site.make("domain", name="lenders")
+    project = site.make("project", name="neutral")
+    lender = site.make("user", name="lender", password=PASSWORD, domain_id=domain["id"])
+    friend = site.make("user", name="friend", password=PASSWORD)
+    member = site.admin("GET", "/v3/roles?name=member").body["roles"][0]["id"]
+    grant = f"/v3/projects/{project['id']}/users/{lender['id']}/roles/{member}"
+    assert site.admin("PUT", grant).status == 204
+    scope = {"project": {"id": project["id"]}}
+    reply = site.login("lender", PASSWORD, scope, domain["id"])
+    trust = {
+        "trustor_user_id": lender["id"],
+        "trustee_user_id": friend["id"],
+        "project_id": project["id"],
+        "impersonation": False,
+        "roles": [{"id": member}],
+    }
+    token = reply.headers["x-subject-token"]
+    made = site.call("POST", "/v3/OS-TRUST/trusts", {"trust": trust}, token=token).body["trust"]
+    lent = site.login("friend", PASSWORD, {"OS-TRUST:trust": {"id": made["id"]}})
+    token = lent.headers["x-subject-token"]
+    own = f"/v3/projects/{project['id']}"
+    assert site.call("GET", own, token=token).status == 200
+    path = f"/v3/domains/{domain['id']}"
+    assert site.admin("PATCH", path, {"domain": {"enabled": False}}).status == 200
+    assert site.call("GET", own, token=token).status == 401
