@@ -137,9 +137,10 @@ class CatchUp:
                 wire.encode(wire.Fence(range_id, stage, wire.ANY_CONFIG)),
             )
         floor = max(row.floor for row in rows if row is not None)
-        if floor > (ZERO if mine is None else mine.floor):
-            call = wire.Floor(range_id, wire.ANY_CONFIG, floor)
-            await self._ask(partition.joiner, wire.FLOOR, wire.encode(call))
+        call = wire.Floor(range_id, wire.ANY_CONFIG, floor)
+        for one, row in zip((*fenced, partition.joiner), (*rows, mine), strict=True):
+            if floor > (ZERO if row is None else row.floor):
+                await self._ask(one, wire.FLOOR, wire.encode(call))
         alike = [row for row in rows if row and mine and row.digest == mine.digest]
         if partition.majority(len(alike)):
             return
@@ -154,7 +155,8 @@ class CatchUp:
                 {row.name: row for row in page.rows if end is None or row.name.encode() <= end}
                 for page in pages
             ]
-            await self._names(partition, fenced, range_id, stage, tables)
+            register = Register(range_id, b"", stage)
+            await self._names(partition, fenced, register, floor, tables=tables)
             if end is None:
                 return
             marker = end
@@ -163,10 +165,12 @@ class CatchUp:
         self,
         partition: _Partition,
         fenced: tuple[Target, ...],
-        range_id: bytes,
-        stage: int,
+        where: Register,
+        floor: bytes,
+        *,
         tables: list[Rows],
     ) -> None:
+        """Teach the joiner names of one range; all had this floor before they listed what they hold."""
         *old, own = tables
         work = []
         for name in sorted({name for table in old for name in table}):
@@ -180,13 +184,19 @@ class CatchUp:
                 for target, row in zip(fenced, rows, strict=True)
                 if row is not None and row.ballot == top and not row.flags & wire.DAMAGED
             ]
-            register = Register(range_id, name.encode(), stage)
-            work.append(self._teach(partition, register, top, holders))
+            register = where._replace(name=name.encode())
+            work.append(self._teach(partition, register, top, holders, floor=floor))
         for start in range(0, len(work), NAMES_AT_ONCE):
             await asyncio.gather(*work[start : start + NAMES_AT_ONCE])
 
     async def _teach(
-        self, partition: _Partition, register: Register, ballot: bytes, holders: list[Target]
+        self,
+        partition: _Partition,
+        register: Register,
+        ballot: bytes,
+        holders: list[Target],
+        *,
+        floor: bytes,
     ) -> None:
         """Tell the joiner a record that a majority of the old set holds; settle any other."""
         self.copied += 1
@@ -213,16 +223,24 @@ class CatchUp:
             held.summary_bytes,
             held.meta_bytes,
             chosen=True,
+            floor=floor,
+            basis=held.generation,
         )
         joiner = partition.joiner
         async with asyncio.timeout(TIMEOUT_S):
             answer = await joiner.link.ask(
                 wire.ACCEPT, joiner.device, wire.encode(accept), bytes(frame.body)
             )
-        if answer.status == wire.REFUSED:
-            return  # it holds something newer, decided while joint
-        if answer.status != wire.OK:
-            raise NotYet(partition.number)
+        if answer.status == wire.OK:
+            return
+        if answer.status != wire.REFUSED or await self._held(joiner, register) < ballot:
+            raise NotYet(partition.number)  # a floor or a generation rose meanwhile: later
+
+    async def _held(self, target: Target, register: Register) -> bytes:
+        """The ballot at which a device holds a name: of something newer, decided while joint."""
+        range_id, name, _ = register
+        read = wire.Read(range_id, name, wire.ANY_STAGE, wire.WANT_BALLOT, wire.ANY_CONFIG)
+        return wire.decode_held((await self._ask(target, wire.READ, wire.encode(read))).head).ballot
 
     # -- calls ---------------------------------------------------------------------------------
 

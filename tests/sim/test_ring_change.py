@@ -146,6 +146,34 @@ async def a_replica_that_comes_back(story: Story) -> tuple[str | None, str | Non
     return None, await story.get()
 
 
+async def a_joiner_under_a_floor(story: Story) -> tuple[str | None, str | None]:
+    """Tombstones were reclaimed and sweeps have passed; D learns older records, with blobs, all the same.
+
+    Nobody repairs anything here: what D holds it was taught before the new set stood alone.
+    """
+    text = "kept " * 10_000
+    a, b = story.stay
+    story.node(b).kill(power_loss=False)
+    await story.put(text)  # on A and X only
+    story.node(b).start()
+    await asyncio.sleep(3)
+    other = story.key._replace(name="other")
+    story.key, key = other, story.key
+    await story.put("gone")
+    await story.store.delete_object(other)
+    story.key = key
+    await asyncio.sleep(1)
+    proxy = story.cluster.proxies[0]
+    assert (await proxy.reclaim(-60_000_000)).names
+    for _ in range(3):
+        assert not (await proxy.sweep()).problem
+    story.keeper.goal = story.goal
+    await story.until(lambda: story.node(b).epoch.number >= 3)
+    story.node(a).kill(power_loss=False)
+    story.node(LEAVING).kill(power_loss=False)
+    return text, await story.get()
+
+
 PLOTS: dict[str, Plot] = {"no-joint-majority": a_write_while_joint}
 
 
@@ -163,7 +191,9 @@ def test_every_scheduled_mutant_has_its_schedule() -> None:
     assert PLOTS.keys() == SCHEDULED.keys()
 
 
-@pytest.mark.parametrize("plot", [*PLOTS.values(), a_replica_that_comes_back])
+@pytest.mark.parametrize(
+    "plot", [*PLOTS.values(), a_replica_that_comes_back, a_joiner_under_a_floor]
+)
 def test_a_ring_change_keeps_every_promise_on_a_hard_schedule(plot: Plot) -> None:
     """What was acknowledged is read, and what was deleted stays away."""
     expected, seen = told(plot, frozenset())
