@@ -86,7 +86,7 @@ class Generation:
                     device.index.put(key, rows.pack_blob(row._replace(stamp=stamp)))
 
     def replacing(self, old: RegisterRow) -> None:
-        """A record gives way to a newer one: keep it for the pass, if it names blobs."""
+        """A record gives way to a newer one or is forgotten: keep it for the pass, if it names blobs."""
         if not (self.whole and old.flags & wire.NAMES):
             return
         if self._replaced == REPLACED_MAX:

@@ -68,6 +68,7 @@ class Reclaim:
         device.index.delete(key)
         if row.expires_s:
             device.index.delete(rows.expiry_key(row.expires_s, range_id, name))
+        device.generation.replacing(row)
         device.register_count -= 1
         device.account_segment(row.place, -1)
         device.count_register(range_id, name, row, None)

@@ -98,6 +98,22 @@ def test_what_is_replaced_after_a_generation_rose_is_still_told() -> None:
     on_node(work)
 
 
+def test_what_a_device_forgets_meanwhile_is_still_told() -> None:
+    """A range that leaves it may be forgotten in the middle of a pass."""
+
+    async def work(node: Node) -> None:
+        await name(node, b"a", 5, basis=0, stamp=0)
+        await begin(node, 1)
+        answers: list[OSError | None] = []
+        node.device.reclaim.write_forget(RANGE, [(b"a", ballot(5))], answers.append)
+        await node.device.log.idle()
+        assert answers == [None]
+        assert node.device.register(RANGE, b"a") is None
+        assert await naming(node, 1) == [meta_of(5)]
+
+    on_node(work)
+
+
 def test_a_device_that_had_to_rebuild_its_index_says_that_it_cannot_tell() -> None:
     """What was replaced may be gone from the log; the next generation is whole again."""
 
