@@ -32,6 +32,7 @@ PAGE = 2_000
 TRIES = 4
 AGAIN_S = 0.7
 AT_ONCE = 16  # reads at a time
+RANGES_AT_ONCE = 8
 SAMPLE = 500  # names of a range that are looked at one by one
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
@@ -136,17 +137,24 @@ class Checker:
     async def _compare_ranges(self) -> None:
         total = len(self._ranges)
         self.report.looked["ranges"] = total
-        for number, range_id in enumerate(sorted(self._ranges)):
-            self._progress("index ranges", number, total)
-            for attempt in range(TRIES):
-                found = await self._compare(range_id)
-                if not found:
-                    break
-                if attempt < TRIES - 1:
-                    await asyncio.sleep(self._again_s)
-            for finding in found:
-                self.report.find(*finding)
+        wanted = sorted(self._ranges)
+        for start in range(0, total, RANGES_AT_ONCE):
+            self._progress("index ranges", start, total)
+            batch = wanted[start : start + RANGES_AT_ONCE]
+            for found in await asyncio.gather(*(self._compared(one) for one in batch)):
+                for finding in found:
+                    self.report.find(*finding)
         self._progress("index ranges", total, total)
+
+    async def _compared(self, range_id: bytes) -> list[Finding]:
+        """Findings about one range that do not go away."""
+        for attempt in range(TRIES):
+            found = await self._compare(range_id)
+            if not found:
+                break
+            if attempt < TRIES - 1:
+                await asyncio.sleep(self._again_s)
+        return found
 
     async def _compare(self, range_id: bytes) -> list[Finding]:
         """Findings about one range, as it looks now."""
