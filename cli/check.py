@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -124,12 +125,10 @@ def on_one_machine(directory: Path, contest: Contest) -> Outcome:
 
 def on_nodes(directory: Path, count: int, contest: Contest) -> Outcome:
     """A cluster of several nodes, each with a network of its own."""
-    from sim.live_cluster import LiveCluster
-
-    cluster = LiveCluster(directory, nodes=count, zones=min(3, count))
-    try:
-        cluster.start()
-        cluster.network.enter_hub()
+    with live_cluster(count, min(3, count), keep=False, quiet=True, directory=directory) as (
+        cluster,
+        _,
+    ):
         return asyncio.run(
             contend(
                 [node.endpoints() for node in cluster.nodes],
@@ -138,8 +137,6 @@ def on_nodes(directory: Path, count: int, contest: Contest) -> Outcome:
                 partition=cluster.any_partition,
             )
         )
-    finally:
-        cluster.stop()
 
 
 @check.command()
@@ -253,12 +250,16 @@ def rebalance(
 
 @contextlib.contextmanager
 def live_cluster(
-    nodes: int, zones: int, *, keep: bool, quiet: bool
+    nodes: int, zones: int, *, keep: bool, quiet: bool, directory: Path | None = None
 ) -> Iterator[tuple[LiveCluster, Callable[[str], None]]]:
-    """A cluster of several nodes for as long as this lasts, and where its progress is told."""
+    """A cluster of several nodes for as long as this lasts, and where its progress is told.
+
+    It goes with this process, also when that is told to stop.
+    """
     from sim.live_cluster import LiveCluster
 
-    directory = Path(tempfile.mkdtemp(prefix="ringstack-check-"))
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    directory = directory or Path(tempfile.mkdtemp(prefix="ringstack-check-"))
     cluster = LiveCluster(directory, nodes=nodes, zones=zones)
 
     def say(text: str) -> None:

@@ -20,6 +20,7 @@ import msgspec
 
 from cli.install import CODEC, install
 from cli.node import repair_now, store_welcome
+from core import keyring
 from core.errors import Refused, Unavailable
 from core.real import RealEnv
 from core.roster import Member
@@ -114,6 +115,7 @@ class LiveCluster:
             cluster_listen=first.cluster_listen,
             objectd_count=1,
         )
+        keyring.create(first.installation.keys, RealEnv())  # as its first start would
         for node in self.nodes[1:]:
             self._admit(node)
         store = RingStore(first.installation.ring)
