@@ -85,7 +85,8 @@ async def _application_target(db: Connection, credential: Row, scope: Scope) -> 
 async def _trust_target(db: Connection, given: Row) -> dict[str, Any]:
     """A trust's project (or nothing), with its roles, all of which the trustor must still have."""
     trustor = await rows.by_id(db, users.TABLE, given["trustor_user_id"])
-    if trustor is None or not trustor["enabled"]:
+    domain = await rows.by_id(db, domains.TABLE, trustor["domain_id"]) if trustor else None
+    if trustor is None or domain is None or not (trustor["enabled"] and domain["enabled"]):
         raise forbidden("The trustor is disabled.")
     target: dict[str, Any] = {"trust_id": given["id"], "trustor_id": trustor["id"]}
     if given["impersonation"]:
