@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Done = Callable[[OSError | None], None]
 STATE_KEY = rows.META_TABLE + b"generation"
 _STATE = struct.Struct(">IQQ?")
-REPLACED_MAX = 1_000_000  # records kept for one pass; with more it cannot be finished
+REPLACED_MAX = 200_000  # records kept for one pass; with more it cannot be finished
 TIDIED_MAX = 5_000  # rows of old passes removed with one commit
 
 

@@ -62,7 +62,7 @@ class Checker:
         self._pieces: dict[bytes, Pieces] = {}
         self._uncertain: dict[tuple[bytes, bytes], wire.NamingRow] = {}
         self._doubted: list[wire.NamingRow] = []
-        self._generation = 0
+        self._swept = 0  # the last pass of the sweep that was finished
         self.report = Report()
 
     async def run(self) -> Report:
@@ -101,7 +101,10 @@ class Checker:
                 self.report.find("away", f"{name} does not answer")
                 continue
             self._targets[target.device] = target
-            self._generation = max(self._generation, wire.decode_generation(frame.head).number)
+            state = wire.decode_generation(frame.head)
+            # a pass that goes on, or was put off, has not dropped anything yet
+            swept = state.number - state.whole
+            self._swept = max(self._swept, swept)
             if frame.epoch != epoch:
                 self.report.notes.append(f"{name} obeys ring epoch {frame.epoch}, not {epoch}")
             for status in wire.decode_status(body):
@@ -441,7 +444,7 @@ class Checker:
         for blob, one in self._pieces.items():
             if one.named:
                 continue
-            if one.stamp < self._generation - 1:
+            if one.stamp < self._swept - 1:
                 where = ", ".join(sorted({self._names[device] for device, _ in one.places}))
                 self.report.find("orphan", f"blob {blob.hex()} on {where}")
             else:

@@ -67,6 +67,7 @@ class Orphans:
         self._pace = pace
         self._slice_blobs = slice_blobs
         self._careless = "sweep-without-grace" in broken
+        self._tables = (False,) if "sweep-forgets-replaced" in broken else (False, True)
         self._epoch = 0
         self._generation = 0
         self._targets: dict[int, Target] = {}
@@ -205,7 +206,7 @@ class Orphans:
     async def _spare_named(self, old: dict[bytes, _Seen]) -> None:
         """Take out every blob that some record names. Raises Corrupt when one cannot be understood."""
         for target in self._targets.values():
-            for replaced in (False, True):
+            for replaced in self._tables:
                 async for page in self._naming(target, replaced=replaced):
                     for row in page:
                         _spare(old, row.meta)

@@ -185,6 +185,10 @@ def test_orphans_are_findings_once_the_sweep_should_have_had_them(tmp_path: Path
             for target in cluster.cluster.targets:
                 head = wire.encode(wire.SweepCall(generation))
                 await target.link.ask(wire.BEGIN_SWEEP, target.device, head)
+        assert (await check(cluster)).clean  # the second pass has not ended
+        for target in cluster.cluster.targets:
+            head = wire.encode(wire.SweepCall(2))
+            await target.link.ask(wire.END_SWEEP, target.device, head)
         assert (await check(cluster)).counts == {"orphan": 3}
 
     on_cluster(tmp_path, scenario)

@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from core.errors import UnknownOutcome
+from core.frame import Frame
+from core.stamp import make_ballot
+from objectd import wire
 from proxy.repair.pace import Pace
-from proxy.store.record import Draft, ObjectName
+from proxy.store import envelope, names
+from proxy.store.blobs import Written
+from proxy.store.cluster import Target
+from proxy.store.record import Draft, ObjectName, ObjectRecord
 from proxy.sweep.orphans import Orphans, Swept
 from tests.local_cluster import LocalCluster
 from tests.unit.proxy_repair.test_repair import draft, make_containers, pieces, repair
@@ -170,5 +176,110 @@ def test_a_repaired_piece_is_as_young_as_its_source(tmp_path: Path) -> None:
             for device in server.devices.values():
                 for blob in blobs(cluster):
                     assert all(row.stamp == 3 for _, row in device.pieces(blob))
+
+    run(tmp_path, scenario)
+
+
+class Rounds:
+    """One name of one range, whose three replicas are called one by one."""
+
+    def __init__(self, cluster: LocalCluster, range_id: bytes) -> None:
+        self.range_id = range_id
+        self.replicas, _, self._config = cluster.cluster.index_replicas(range_id)
+        self._now = cluster.env.wall_us()
+
+    def ballot(self, number: int) -> bytes:
+        return make_ballot(0, self._now + number, 7, self._config)
+
+    async def prepare(self, target: Target, number: int) -> wire.Held:
+        call = wire.Prepare(self.range_id, b"name", self.ballot(number), wire.WANT_ALL)
+        frame = await target.link.ask(wire.PREPARE, target.device, wire.encode(call))
+        assert frame.status == wire.OK
+        return wire.decode_held(frame.head)
+
+    async def accept(
+        self, target: Target, number: int, record: ObjectRecord, *, basis: int, stamp: int
+    ) -> Frame:
+        entry = names.object_entry(record, b"")
+        child = envelope.descend(envelope.EMPTY, self.ballot(1), entry.record)
+        body = entry.summary + envelope.seal(child)
+        call = wire.Accept(
+            self.range_id,
+            b"name",
+            self.ballot(number),
+            entry.flags,
+            entry.size,
+            0,
+            wire.digest_of(body),
+            len(entry.summary),
+            len(body) - len(entry.summary),
+            basis=basis,
+            stamp=stamp,
+        )
+        return await target.link.ask(wire.ACCEPT, target.device, wire.encode(call), body)
+
+
+def record_of(written: Written) -> ObjectRecord:
+    size = written.extent.length
+    return ObjectRecord(1, size, "etag", "text/plain", {}, (written.extent,), size)
+
+
+@pytest.mark.parametrize("broken", ["", "sweep-forgets-replaced"])
+def test_a_record_that_was_replaced_on_its_only_holder_may_yet_be_chosen(
+    tmp_path: Path, broken: str
+) -> None:
+    """A held it alone when the pass began; somebody read it there to settle it, and somebody else replaced it.
+
+    Then the sweep looks, and then the settling reaches C. A walk of the rows alone would miss the record,
+    and its blob would be gone when B and C choose it.
+    """
+
+    async def scenario(cluster: LocalCluster) -> None:
+        handle = await cluster.store._containers.read(ACCOUNT, "plain")
+        rounds = Rounds(cluster, handle.range_id("objects"))
+        a, b, c = rounds.replicas
+        policy = cluster.cluster.policies[0]
+        old = await cluster.store.blobs.write(policy, bytes(16), BODY)
+        first = await rounds.accept(a, 1, record_of(old), basis=0, stamp=old.stamp)
+        assert first.status == wire.OK
+        await sweep(cluster)
+        conductor = Orphans(cluster.cluster, Pace(1e12), broken=frozenset({broken}))
+        await conductor._begin()
+        seen = [await rounds.prepare(target, 5) for target in (a, c)]
+        new = await cluster.store.blobs.write(policy, bytes(16), BODY)
+        for target in (a, b):
+            await rounds.prepare(target, 9)
+        basis = cluster.cluster.generation
+        replaced = await rounds.accept(a, 9, record_of(new), basis=basis, stamp=new.stamp)
+        assert replaced.status == wire.OK
+        await conductor._sweep()
+        await conductor._end()
+        late = await rounds.accept(
+            c, 5, record_of(old), basis=seen[0].generation, stamp=wire.NOTHING_NEW
+        )
+        assert late.status == wire.OK
+        await cluster.stop(a.device)
+        assert (old.extent.blob in blobs(cluster)) == (not broken)
+        if not broken:
+            assert await read(cluster, "plain", "name") == BODY
+
+    run(tmp_path, scenario)
+
+
+def test_a_record_read_before_a_pass_began_is_not_stored_after(tmp_path: Path) -> None:
+    """The same settling, begun before: C refuses it, for nobody may hold the record any more."""
+
+    async def scenario(cluster: LocalCluster) -> None:
+        handle = await cluster.store._containers.read(ACCOUNT, "plain")
+        rounds = Rounds(cluster, handle.range_id("objects"))
+        a, _, c = rounds.replicas
+        old = await cluster.store.blobs.write(cluster.cluster.policies[0], bytes(16), BODY)
+        await rounds.accept(a, 1, record_of(old), basis=0, stamp=old.stamp)
+        seen = [await rounds.prepare(target, 5) for target in (a, c)]
+        await sweep(cluster)
+        late = await rounds.accept(
+            c, 5, record_of(old), basis=seen[0].generation, stamp=wire.NOTHING_NEW
+        )
+        assert late.status == wire.REFUSED
 
     run(tmp_path, scenario)
