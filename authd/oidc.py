@@ -13,15 +13,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-import jwt
 import msgspec
 
 from core.api.fault import Fault, unauthorized
 from core.env import Env
 from core.errors import Corrupt
+
+if TYPE_CHECKING:
+    import jwt  # imported when somebody comes with a token of a provider: most clouds have none
 
 # Signatures by public key only, by the type of the key: never what a token asks for.
 ALGORITHMS = {
@@ -107,6 +109,8 @@ class OpenIdConnect:
         return {**claims, "iss": provider.issuer}
 
     async def _of_jwt(self, provider: Provider, known: _Known, token: str) -> dict[str, Any]:
+        import jwt
+
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = _key(known.keys, kid)
@@ -158,6 +162,8 @@ class OpenIdConnect:
 
     async def _publication(self, provider: Provider, *, again: bool) -> _Known:
         """The provider's metadata and keys; asked for again when they are old, or a key is not among them."""
+        import jwt
+
         known = self._known.get(provider.issuer)
         now_us = self._env.wall_us()
         fresh_us = KEYS_AGAIN_US if again else KEYS_FRESH_US

@@ -327,7 +327,7 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
         for number in range(config.proxy_count)
     ]
     if identity_place(installation, config).here:
-        specs.append(DaemonSpec("apid", 0, ("apid.main", "--data", data), listens="api"))
+        specs.append(DaemonSpec("apid", 1, ("apid.main", "--data", data), listens="api"))
     specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
     return specs
 

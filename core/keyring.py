@@ -74,6 +74,17 @@ async def follow(keyring: Keyring) -> None:
             log.warning("the token keys could not be read again: %s", error)
 
 
+async def loaded(directory: Path, timeout_s: float) -> Keyring:
+    """The keys of a directory that another process may only just be making. Raises Corrupt as `load`."""
+    keyring = Keyring(directory)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not (directory / "0").exists() and loop.time() < deadline:  # noqa: ASYNC110 - a file
+        await asyncio.sleep(0.02)
+    keyring.load()
+    return keyring
+
+
 def numbered(directory: Path) -> dict[int, Path]:
     """Key files by number."""
     if not directory.is_dir():

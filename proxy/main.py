@@ -15,7 +15,7 @@ from core.http import HttpServer
 from core.identity_link import IdentityLink
 from core.identity_place import identity_place
 from core.installation import Config, Installation, Secrets
-from core.keyring import Keyring
+from core.keyring import loaded
 from core.log import AccessLog
 from core.metrics import Metrics
 from core.real import RealEnv
@@ -40,7 +40,7 @@ async def serve(data: Path, number: int) -> None:
     store = ClusterStore(cluster)
     metrics = Metrics()
     access = AccessLog()
-    identity = identity_link(installation, env, secrets)
+    identity = await identity_link(installation, env, secrets)
     identity.start()
     front = make_front(env, store, config, LinkGate(identity), metrics, access)
     server = HttpServer(front.handle)
@@ -63,10 +63,9 @@ async def serve(data: Path, number: int) -> None:
     cluster.close()
 
 
-def identity_link(installation: Installation, env: RealEnv, secrets: Secrets) -> IdentityLink:
-    """The line to the cluster's identity service."""
-    keyring = Keyring(installation.keys)
-    keyring.load()
+async def identity_link(installation: Installation, env: RealEnv, secrets: Secrets) -> IdentityLink:
+    """The line to the cluster's identity service, whose process may only just be starting."""
+    keyring = await loaded(installation.keys, CONNECT_S)
     _, address, trust = identity_place(installation, installation.config())
     return IdentityLink(env, address, secrets.cluster_key, keyring, trust=trust)
 
