@@ -19,8 +19,10 @@ import msgspec
 from cli.install import default_proxy_count, device_paths, install, local_devices
 from cli.options import data_option
 from cli.supervisor import DaemonState
+from core import keyring
 from core.errors import Conflict, Unavailable
 from core.installation import DEFAULT_DATA, Config, Installation, host_of, identity_url
+from core.real import RealEnv
 from ring.device import Device
 from ring.place import next_address
 from ring.store import RingStore
@@ -197,6 +199,7 @@ def start(installation: Installation, *, detach: bool) -> subprocess.Popen[bytes
     """Start the supervisor and wait until everything serves. Raises Unavailable with the log's end."""
     for directory in (installation.run, installation.logs):
         directory.mkdir(exist_ok=True, mode=0o700)
+    keyring.create(installation.keys, RealEnv())  # before anybody looks for them
     reader, writer = os.pipe()
     log_path = installation.logs / "supervisor.log"
     arguments = ["--data", str(installation.data), "--ready-fd", str(writer)]

@@ -65,7 +65,7 @@ async def serve(data: Path, number: int) -> None:
 
 async def identity_link(installation: Installation, env: RealEnv, secrets: Secrets) -> IdentityLink:
     """The line to the cluster's identity service, whose process may only just be starting."""
-    keyring = await loaded(installation.keys, CONNECT_S)
+    keyring = await loaded(installation.keys, KEYS_S)
     _, address, trust = identity_place(installation, installation.config())
     return IdentityLink(env, address, secrets.cluster_key, keyring, trust=trust)
 
