@@ -29,6 +29,7 @@ from proxy.swift.front import SwiftFront
 
 CONNECT_S = 3.0  # for devices that may be down; requests then go round them
 FLUSH_S = 2.0  # how long a stop may wait until retired blobs are dropped
+KEYS_S = 50.0  # `up` makes them, or another process is just at it
 
 
 async def serve(data: Path, number: int) -> None:
