@@ -103,7 +103,9 @@ class Roles:
 
     async def update(self, call: Call) -> dict[str, Any]:
         """Change a role."""
-        call.absence_is_open = True  # a rule cannot be chosen before the role is known: global or domain's
+        call.absence_is_open = (
+            True  # a rule cannot be chosen before the role is known: global or domain's
+        )
         given = call.part("role")
         known, extra = rows.split_extra(given, COLUMNS)
         async with self._database.write() as db:
