@@ -29,6 +29,7 @@ from proxy.swift.front import SwiftFront
 
 CONNECT_S = 3.0  # for devices that may be down; requests then go round them
 FLUSH_S = 2.0  # how long a stop may wait until retired blobs are dropped
+IDENTITY_S = 10.0  # it starts beside us; without it no token is taken
 KEYS_S = 50.0  # `up` makes them, or another process is just at it
 
 
@@ -45,7 +46,7 @@ async def serve(data: Path, number: int) -> None:
     identity.start()
     front = make_front(env, store, config, LinkGate(identity), metrics, access)
     server = HttpServer(front.handle)
-    await asyncio.gather(cluster.wait_up(CONNECT_S), identity.wait_synced(CONNECT_S))
+    await asyncio.gather(cluster.wait_up(CONNECT_S), identity.wait_synced(IDENTITY_S))
     port = await server.listen(
         config.listen, config.object_port, listener=process.inherited_listener()
     )
