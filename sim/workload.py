@@ -7,7 +7,7 @@ import hashlib
 import random
 from collections.abc import AsyncIterator
 
-from core.errors import NotFound, PreconditionFailed, RingstackError
+from core.errors import NotFound, PreconditionFailed, Refused, RingstackError
 from core.limits import STRIPE_BYTES
 from proxy.store.port import Check
 from proxy.store.record import BodyDigest, Draft, ListQuery, ObjectName, ObjectRecord
@@ -179,6 +179,8 @@ class Client:
             await store.copy_object(source, key, draft)
             operation.finish(loop.now, h.OK)
             self._seen[key] = operation.value
+        except Refused:  # the source has changed: nothing was written
+            operation.kind, operation.outcome = h.GET, h.UNKNOWN
         except (RingstackError, TimeoutError):
             operation.outcome = h.UNKNOWN
 

@@ -5,7 +5,8 @@ A pass raises the *generation* of every device, then walks every record that any
 and that were neither written nor touched in this generation or the one before. What is written or named meanwhile is
 safe by those stamps: an acceptor refuses a record whose blobs are older than that, or that was built on
 something read before its generation rose. No clock is part of this; clocks only say when the next pass is due.
-A device that does not answer, a record that cannot be read, or another ring: nothing is dropped.
+A device that does not answer, a record that cannot be read, or another ring: nothing is dropped. The pass goes
+on later, unless what it needs is lost for good (a replaced record went bad): then the next one begins anew.
 
 Memory is bounded by SLICE_BLOBS: the blobs are looked at in slices of so many (in the order of the ring's
 partitions), with one walk of the records for each.
@@ -13,6 +14,7 @@ partitions), with one walk of the records for each.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection
 from typing import NamedTuple
@@ -23,7 +25,7 @@ from core.errors import Corrupt, RingstackError, Unavailable
 from core.frame import Frame
 from objectd import wire
 from proxy.repair.pace import Pace
-from proxy.repair.peers import answer
+from proxy.repair.peers import TIMEOUT_S
 from proxy.store import envelope, names
 from proxy.store.cluster import Cluster, Target
 
@@ -89,7 +91,11 @@ class Orphans:
         problem = ""
         try:
             await self._begin()
-            await self._sweep()
+            try:
+                await self._sweep()
+            except Corrupt:  # nothing will bring it back: the next pass is another one
+                await self._end()
+                raise
             await self._end()
         except RingstackError as error:
             problem = error.message
@@ -130,7 +136,13 @@ class Orphans:
     ) -> Frame:
         """An answer that is OK, from a device that obeys our ring. Raises Unavailable."""
         head = b"" if call is None else wire.encode(call)
-        frame = await answer(target.link, operation, target.device, head)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                frame = await target.link.ask(operation, target.device, head)
+        except TimeoutError:
+            raise Unavailable("NoAnswer", f"device {target.device} does not answer") from None
+        if frame.status == wire.CORRUPT and isinstance(call, wire.NamingCall) and call.replaced:
+            raise Corrupt("Spoiled", f"device {target.device} has lost a record that was replaced")
         if frame.status != wire.OK:
             raise Unavailable("NoAnswer", f"device {target.device} answers {frame.status}")
         if frame.epoch != self._epoch or self._cluster.epoch.number != self._epoch:
