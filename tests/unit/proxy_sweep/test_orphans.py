@@ -11,7 +11,7 @@ import pytest
 from core.errors import UnknownOutcome
 from core.frame import Frame
 from core.stamp import make_ballot
-from objectd import wire
+from objectd import rows, wire
 from proxy.repair.pace import Pace
 from proxy.store import envelope, names
 from proxy.store.blobs import Written
@@ -127,6 +127,35 @@ def test_a_device_that_is_away_puts_the_sweep_off(tmp_path: Path) -> None:
         done = await sweep(cluster)
         assert (done.generation, done.dropped) == (2, 6)
         assert await read(cluster, "plain", "o") == BODY + b"o"
+
+    run(tmp_path, scenario)
+
+
+def test_a_pass_that_has_lost_a_replaced_record_is_given_up_for_the_next(tmp_path: Path) -> None:
+    """Nothing would bring it back; nothing is dropped in its place."""
+
+    async def scenario(cluster: LocalCluster) -> None:
+        await put(cluster, "plain", "o")
+        await orphan(cluster, 2)
+        await sweep(cluster)
+        await Orphans(cluster.cluster, Pace(1e12))._begin()
+        await put(cluster, "plain", "o")
+        held = blobs(cluster)
+        spoiled = 0
+        for server in cluster.servers.values():
+            for device in server.devices.values():
+                for key, value in list(device.index.scan(b"W", b"X")):
+                    row = rows.unpack_register(value)
+                    bad = row._replace(flags=row.flags | rows.DAMAGED)
+                    device.index.put(key, rows.pack_register(bad))
+                    spoiled += 1
+        assert spoiled == 3
+        first = await sweep(cluster)
+        assert (first.generation, first.dropped) == (2, 0)
+        assert "replaced" in first.problem
+        assert blobs(cluster) == held
+        second = await sweep(cluster)
+        assert (second.generation, second.problem, second.dropped) == (3, "", 5)
 
     run(tmp_path, scenario)
 
