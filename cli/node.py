@@ -21,7 +21,7 @@ from cli.install import default_proxy_count, device_paths, node_name
 from cli.options import data_option, json_option
 from cli.up import check_port_free, free_port, panel, split, start, warn_of_devices
 from core.errors import Conflict, Corrupt, Refused, RingstackError
-from core.installation import Config, Installation, Secrets
+from core.installation import Config, Installation, Secrets, host_of
 from core.link import Link
 from core.real import RealEnv, make_directory, write_durably
 from core.roster import Member, Roster, check_member
@@ -107,6 +107,7 @@ async def token_of_keeper(installation: Installation, roster: Roster, valid_s: i
 @click.option("--proxies", type=click.IntRange(1, 64), help="[default: one for each two cores]")
 @click.option("--objectd-count", type=click.IntRange(1, 64), help="[default: one for each device]")
 @click.option("--no-start", is_flag=True, help="Only join; `ringstack up` starts it.")
+@json_option
 def join(
     address: str,
     data: Path,
@@ -124,6 +125,7 @@ def join(
     proxies: int | None,
     objectd_count: int | None,
     no_start: bool,
+    as_json: bool,
 ) -> None:
     """Make this machine a node of the cluster that has a node at ADDRESS."""
     began = time.monotonic()
@@ -154,6 +156,13 @@ def join(
     except BaseException:
         shutil.rmtree(installation.identity, ignore_errors=True)
         raise
+    if not no_start and as_json:
+        start(installation, detach=True)
+    if as_json:
+        url = f"http://{host_of(config)}:{config.object_port}"
+        facts = {"node": member.name, "staged_devices": len(paths), "object_url": url}
+        click.echo(json.dumps({**facts, "started": not no_start}, indent=2))
+        return
     click.echo(f"{member.name} is a node of the cluster; its {len(paths)} devices are staged.")
     if not no_start:
         start(installation, detach=True)
@@ -278,12 +287,16 @@ async def standings(installation: Installation, roster: Roster) -> list[dict[str
 
 @node.command()
 @data_option
-def repair(data: Path) -> None:
+@json_option
+def repair(data: Path, *, as_json: bool) -> None:
     """Have every node compare its devices with the others now, and repair what differs."""
     from noded.keeper import roster_of
 
     installation = Installation(data)
     silent = asyncio.run(repair_now(installation, roster_of(installation)))
+    if as_json:
+        click.echo(json.dumps({"silent": silent}))
+        return
     for name in silent:
         click.echo(f"node {name} does not answer")
 

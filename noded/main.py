@@ -1,14 +1,15 @@
 """The node daemon: one for each machine, for all that no client waits for.
 
-`python -m noded.main --data DIR`. It repairs the devices of its own node, fetches newer rings and
-lists of nodes from the others, lets machines join, and one of them sweeps the whole cluster. Nothing that a client is told depends on it: it may be down
-at any time, and the work waits.
+`python -m noded.main --data DIR`. It repairs the devices of its own node, fetches newer rings and lists of
+nodes from the others, lets machines join, and one of them sweeps the whole cluster. Nothing that a client
+is told depends on it: it may be down at any time, and the work waits.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from pathlib import Path
 
 from core import process
@@ -26,6 +27,8 @@ from proxy.store.verbs import ClusterStore
 from proxy.sweep import agent as sweep
 from ring.epoch import Epoch
 from ring.store import RingStore
+
+NICE = 5  # its work gives way to that of clients, where processors are few
 
 
 async def serve(data: Path) -> None:
@@ -89,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="noded")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
+    os.nice(NICE)
     process.run(lambda: serve(arguments.data))
 
 

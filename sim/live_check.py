@@ -30,6 +30,7 @@ from sim.live_workload import CONTAINER, Endpoints, LiveClient
 POLL_S = 2.0
 QUIET_S = 0.5
 FSCK_S = 600.0
+STEADY = 3  # looks at the cluster in which nothing has changed
 AFTER_S = 5.0  # of load after healing, which belongs to the trouble's error window
 Say = Callable[[str], None]
 
@@ -170,8 +171,13 @@ class Check:
         return history, tasks
 
     async def _wait_whole(self, load: Load, since: float) -> float | None:
-        """Seconds until every partition was fully replicated; None when it took too long."""
+        """Seconds until every partition was fully replicated; None when it took too long.
+
+        A writer that died may leave pieces of a stripe that nobody can complete and no record names. What is
+        lacking and does not change any more is that, if fsck finds every piece that is named.
+        """
         loop = asyncio.get_running_loop()
+        last, steady, steady_s = None, 0, 0.0
         while True:
             await self.cluster.repair_now()
             await asyncio.sleep(POLL_S)
@@ -179,9 +185,17 @@ class Check:
             await asyncio.sleep(QUIET_S)
             health = await self.cluster.health()
             took_s = loop.time() - since
-            load.go()
             if health.whole:
+                load.go()
                 return took_s
+            steady, steady_s = (steady + 1, steady_s) if health == last else (0, took_s)
+            last = health
+            if steady == STEADY and health.orphans_only:
+                unnamed = not await asyncio.to_thread(fsck, self.cluster)
+                if unnamed:
+                    load.go()
+                    return steady_s
+            load.go()
             if took_s > self.wanted.whole_s:
                 self.say(f"  not whole after {took_s:.0f} s: {describe(health)}")
                 return None

@@ -51,7 +51,12 @@ class Health(msgspec.Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Everything is where it belongs, in full."""
-        return not (self.silent or self.lacking or self.misplaced or self.differing)
+        return not self.lacking and self.orphans_only
+
+    @property
+    def orphans_only(self) -> bool:
+        """What is lacking, if anything, may be stripes that nobody finished."""
+        return not (self.silent or self.misplaced or self.differing)
 
 
 class LiveCluster:

@@ -45,7 +45,7 @@ def join(keeper: RunningCloud, data: Path, name: str, *arguments: str) -> Runnin
         ticket["address"],
         *("--token", ticket["token"], "--name", name, "--devices", "2"),
         *("--cluster-listen", f"127.0.0.1:{free_ports()}"),
-        *("--object-port", "0", "--api-port", "0"),
+        *("--object-port", "0", "--api-port", "0", "--json"),
         *arguments,
     )
     machine.env = json.loads(machine.command("env", "--format", "json"))
