@@ -59,6 +59,9 @@ async def open_authority(
     return authority
 
 
+NOT_BUILT = ("v3/OS-OAUTH1", "v3/OS-SIMPLE-CERT")  # docs/conformance-identity.md
+
+
 def routes_of(authority: Authority) -> list[Route]:
     """Every operation of the Identity API."""
     routes = [route for resource in RESOURCES for route in resource(authority).routes()]
@@ -86,7 +89,7 @@ def make_app(authority: Authority, address: str) -> App:
 
     return App(
         authority.env,
-        RouteTable(routes_of(authority)),
+        RouteTable(routes_of(authority), not_built=NOT_BUILT),
         prefix=PREFIX,
         policy=authority.policy,
         authenticate=authenticate,

@@ -59,10 +59,11 @@ class _Node(Generic[A]):
 
 
 class RouteTable:
-    """All routes of one API."""
+    """All routes of one API. `not_built`: paths below which a documented API begins that is not there."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], *, not_built: Iterable[str] = ()) -> None:
         self.routes = tuple(routes)
+        self._not_built = tuple(f"{path.strip('/')}/" for path in not_built)
         self._root: _Node[Any] = _Node()
         for route in self.routes:
             self._add(route)
@@ -82,7 +83,9 @@ class RouteTable:
         node.names[route.method] = tuple(names)
 
     def find(self, method: str, path: str) -> Match:
-        """Route of a request; `path` is raw. Raises Fault 400, 404 or 405."""
+        """Route of a request; `path` is raw. Raises Fault 400, 404, 405 or 501."""
+        if f"{path.strip('/')}/".startswith(self._not_built):
+            raise Fault(501, "This extension of the API is not built.")
         found = self._walk(self._root, path.strip("/").split("/"), 0, ())
         if found is None:
             raise Fault(404, "The resource could not be found.")

@@ -63,3 +63,10 @@ def test_what_is_not_there_is_told_only_to_those_who_may_see_it(
         assert site.admin(method, f"/v3/{kind}/none").status == 404
         if (method, kind) != ("DELETE", "groups"):  # as in Keystone
             assert site.demo(method, f"/v3/{kind}/none").status == 403
+
+
+@pytest.mark.parametrize("path", ["/v3/OS-OAUTH1/consumers", "/v3/OS-SIMPLE-CERT/ca"])
+def test_an_extension_that_is_not_built_says_so(site, path: str) -> None:
+    """501, whoever asks; a path that nobody documents is 404."""
+    assert site.admin("GET", path).status == 501
+    assert site.admin("GET", "/v3/OS-OAUTH11").status == 404
