@@ -13,7 +13,7 @@ from tests.running_cloud import BIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
 
-SHORT = ("--nodes", "3", "--objects", "60", "--hold", "3", "--rate", "40", "--whole", "60")
+SHORT = ("--nodes", "3", "--objects", "60", "--hold", "2", "--rate", "40", "--whole", "60")
 
 
 def test_nothing_is_lost_on_three_nodes(tmp_path) -> None:
