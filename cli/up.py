@@ -166,10 +166,17 @@ def split(devices: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part for value in devices for part in value.split(",") if part)
 
 
+_given_ports: set[int] = set()
+
+
 def free_port(listen: str) -> int:
-    """A port that nobody uses now."""
-    with socket.create_server((listen, 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port that nobody uses now, another one at each call."""
+    while True:
+        with socket.create_server((listen, 0)) as probe:
+            port = int(probe.getsockname()[1])
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 def check_same_devices(installation: Installation, devices: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -89,8 +90,18 @@ class IdentitySite:
 
     def close(self) -> None:
         """Let go of the database."""
-        self.run(self.database.close())
+        self.run(self._end())
+        for thread in threading.enumerate():  # SQLite answers from threads, to a loop that is open
+            if "_connection_worker_thread" in thread.name:
+                thread.join(0.05)
         self.loop.close()
+
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.database.close()
 
     def call(
         self,

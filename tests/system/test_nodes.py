@@ -98,7 +98,7 @@ def test_machines_join_serve_and_are_removed(keeper: RunningCloud, tmp_path: Pat
         keeper.command("ring", "apply")
         keeper.command("node", "remove", "gamma")
         until(lambda: set(nodes(beta)) == {"alpha", "beta"})
-        assert outsider.put("c/outside") >= 500
+        until(lambda: outsider.put("c/outside") >= 500)
         outsider.session.close()
         with Swift(beta) as swift:
             assert swift.get("c/gamma") == b"x" * 50_000
