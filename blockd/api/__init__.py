@@ -1,0 +1,1 @@
+"""The HTTP face of block storage: one module for each kind of resource."""

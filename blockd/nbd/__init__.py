@@ -1,0 +1,1 @@
+"""The NBD protocol: parsing, negotiation and transmission, over any disk."""

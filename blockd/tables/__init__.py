@@ -1,0 +1,1 @@
+"""SQL tables of block storage."""
