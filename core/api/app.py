@@ -10,13 +10,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from core.api.call import Answer, Call
 from core.api.fault import JSON, Fault, bad_request, forbidden
-from core.api.route import PUBLIC, Route, RouteTable
+from core.api.microversion import HEADER, Microversions, Version
+from core.api.route import ANY_VERSION, PUBLIC, Route, RouteTable
 from core.env import Env
 from core.errors import Refused, Unavailable
 from core.http import BodyTruncated, Request, Response
@@ -29,6 +30,22 @@ BODY_BYTES_MAX = 112 * 1024
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 Authenticate = Callable[[Request], Awaitable[Identity | None]]
+Refuse = Callable[[Fault], Response]
+
+
+def refusal(fault: Fault) -> Response:
+    """The response to a refusal, in the form of the Identity API."""
+    return Response(fault.status, [JSON, *fault.headers], fault.body())
+
+
+class Dialect(NamedTuple):
+    """What differs between the services' APIs: the form of a refusal, and microversions if there are any."""
+
+    refuse: Refuse = refusal
+    microversions: Microversions | None = None
+
+
+IDENTITY = Dialect()
 
 
 class App:
@@ -43,6 +60,7 @@ class App:
         policy: Policy,
         authenticate: Authenticate,
         address: str,
+        dialect: Dialect = IDENTITY,
     ) -> None:
         self.env = env
         self.table = table
@@ -50,6 +68,7 @@ class App:
         self.policy = policy
         self._authenticate = authenticate
         self._address = address
+        self._refuse, self._microversions = dialect
 
     async def handle(self, request: Request) -> Response:
         """Answer a request whose path begins with the prefix."""
@@ -58,21 +77,24 @@ class App:
         try:
             response = await self._answer(request)
         except Fault as fault:
-            response = refusal(fault)
+            response = self._refuse(fault)
         except BodyTruncated:
             raise
         except Unavailable as error:
-            response = refusal(Fault(503, error.message))
+            response = self._refuse(Fault(503, error.message))
         except Refused as error:
-            response = refusal(bad_request(error.message))
+            response = self._refuse(bad_request(error.message))
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("%s %s failed (%s)", request.method, request.path, request_id)
-            response = refusal(
+            response = self._refuse(
                 Fault(500, "An unexpected error prevented the server from answering.")
             )
         response.headers += [("x-openstack-request-id", request_id), ("Vary", "X-Auth-Token")]
+        version = request.context.get("microversion")
+        if self._microversions is not None and version is not None:
+            response.headers += self._microversions.headers(version)
         return response
 
     async def _answer(self, request: Request) -> Response:
@@ -87,9 +109,12 @@ class App:
             base=self.base(request),
             policy=self.policy,
             identity=identity,
+            microversion=self._microversion(request),
         )
         if route.rule != PUBLIC:
             _ = call.identity  # 401 comes before anything that a body could provoke
+        if call.microversion < route.since:
+            raise Fault(404, "The resource could not be found.")
         raw = await self._raw_body(request)
         call.raw = raw
         if route.body is not None:
@@ -105,6 +130,13 @@ class App:
             log.error("%s %s answered without passing %s", route.method, route.path, route.rule)
             raise forbidden()
         return respond(route, answer)
+
+    def _microversion(self, request: Request) -> Version:
+        if self._microversions is None:
+            return ANY_VERSION
+        version = self._microversions.chosen(request.header(HEADER))
+        request.context["microversion"] = version
+        return version
 
     async def _raw_body(self, request: Request) -> bytes:
         try:
@@ -149,11 +181,6 @@ def respond(route: Route, answer: Any) -> Response:
     body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
     typed = any(name == JSON[0] for name, _ in answer.headers)
     return Response(status, [*(() if typed else (JSON,)), *answer.headers], body)
-
-
-def refusal(fault: Fault) -> Response:
-    """The response to a refusal."""
-    return Response(fault.status, [JSON, *fault.headers], fault.body())
 
 
 def uuid_text(env: Env) -> str:

@@ -6,14 +6,18 @@ A handler gets the call, asks `allow` with what the rule is about, and returns a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from core.api.fault import forbidden, unauthorized
+from core.api.microversion import Version
 from core.api.query import Query
-from core.api.route import OWN, PUBLIC, Route
+from core.api.route import ANY_VERSION, OWN, PUBLIC, Route
 from core.http import Request
 from core.identity import Identity
 from core.policy import Policy
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Answer(NamedTuple):
@@ -36,10 +40,12 @@ class Call:
         base: str,
         policy: Policy,
         identity: Identity | None,
+        microversion: Version = ANY_VERSION,
     ) -> None:
         self.request = request
         self.route = route
         self.variables = variables
+        self.microversion = microversion
         self.base = base  # public address of the API, without a slash at the end
         self.query = Query(request.query)
         self.body: dict[str, Any] = {}
@@ -61,17 +67,20 @@ class Call:
         """No token came with it."""
         return self._identity is None
 
-    def may(self, rule: str, **target: Any) -> bool:
+    def may(self, rule: str, of: Mapping[str, Any] = NOTHING, **target: Any) -> bool:
         """Whether the caller passes a rule for a target."""
-        return self._policy.allows(rule, self.identity, self._target(target))
+        return self._policy.allows(rule, self.identity, {**self._target(target), **of})
 
-    def allow(self, rule: str | None = None, **target: Any) -> None:
+    def allow(
+        self, rule: str | None = None, of: Mapping[str, Any] = NOTHING, **target: Any
+    ) -> None:
         """Pass the route's rule (or another) for a target, or raise Fault 403.
 
-        `target` becomes `%(target.<name>.<attribute>)s` of the rule; path variables are `%(<name>)s`.
+        `target` becomes `%(target.<name>.<attribute>)s` of the rule; path variables are `%(<name>)s`, and so are the
+        attributes of what the rule is about (`of`), which come first.
         """
         name = rule or self.route.rule
-        if not self._policy.allows(name, self.identity, self._target(target)):
+        if not self.may(name, of, **target):
             raise forbidden(f"You are not authorized to perform the requested action: {name}.")
         self.allowed = True
 

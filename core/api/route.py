@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from core.api.fault import Fault, bad_request
+from core.api.microversion import Version
 from core.api.shape import Check
 
 A = TypeVar("A")
@@ -21,6 +22,8 @@ A = TypeVar("A")
 PUBLIC = "@public"
 OWN = "@own"
 
+ANY_VERSION: Version = (0, 0)
+
 Handler = Callable[[Any], Awaitable[Any]]
 
 
@@ -28,7 +31,8 @@ class Route(NamedTuple):
     """One operation of an API.
 
     `rule` is a policy rule, PUBLIC or OWN. `success` is the status of an answer that does not say otherwise.
-    `body` checks the decoded JSON body; without it the operation takes none.
+    `body` checks the decoded JSON body; without it the operation takes none. Before the microversion `since` it is
+    as if it were not there.
     """
 
     method: str
@@ -37,6 +41,7 @@ class Route(NamedTuple):
     handler: Handler
     success: int = 200
     body: Check | None = None
+    since: Version = ANY_VERSION
 
 
 class Match(NamedTuple):
