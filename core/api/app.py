@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -115,7 +115,7 @@ class App:
             _ = call.identity  # 401 comes before anything that a body could provoke
         if call.microversion < route.since:
             raise Fault(404, "The resource could not be found.")
-        raw = await self._raw_body(request)
+        raw = b"" if route.streams else await self._raw_body(request)
         call.raw = raw
         if route.body is not None:
             call.body = decode_body(request, raw)
@@ -178,6 +178,8 @@ def respond(route: Route, answer: Any) -> Response:
     status = answer.status or route.success
     if answer.body is None:
         return Response(status, list(answer.headers))
+    if isinstance(answer.body, AsyncIterator):
+        return Response(status, list(answer.headers), answer.body, length=answer.length)
     body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
     typed = any(name == JSON[0] for name, _ in answer.headers)
     return Response(status, [*(() if typed else (JSON,)), *answer.headers], body)

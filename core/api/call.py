@@ -21,11 +21,12 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Answer(NamedTuple):
-    """A response: `body` is encoded as JSON unless it is None or bytes."""
+    """A response: `body` is encoded as JSON unless it is None, bytes or an iterator of `length` bytes."""
 
     body: Any = None
     status: int = 0  # 0: the route's own
     headers: tuple[tuple[str, str], ...] = ()
+    length: int | None = None
 
 
 class Call:

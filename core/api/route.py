@@ -31,7 +31,8 @@ class Route(NamedTuple):
     """One operation of an API.
 
     `rule` is a policy rule, PUBLIC or OWN. `success` is the status of an answer that does not say otherwise.
-    `body` checks the decoded JSON body; without it the operation takes none. Before the microversion `since` it is
+    `body` checks the decoded JSON body; without it the operation takes none. With `streams` the handler reads the
+    body itself, however long it is, from `call.request.body`. Before the microversion `since` it is
     as if it were not there.
     """
 
@@ -42,6 +43,7 @@ class Route(NamedTuple):
     success: int = 200
     body: Check | None = None
     since: Version = ANY_VERSION
+    streams: bool = False
 
 
 class Match(NamedTuple):
