@@ -124,23 +124,24 @@ class Watch:
         newest = self._store.current()
         if newest is not None:
             self._cluster.install(newest)
-        live = await look(self._cluster)
-        if goal is None and not live.epoch.joint:
+        epoch = self._cluster.epoch
+        if goal is None and not epoch.joint:
             return None
-        left = movement(live.epoch, live.tables)
-        if goal is not None and self._later.after != live.epoch.number:
-            self._later = await asyncio.to_thread(_later, goal, live)
+        tables = await fetch_all(self._cluster.targets)
+        left = movement(epoch, tables)
+        if goal is not None and self._later.after != epoch.number:
+            self._later = await asyncio.to_thread(_later, goal, epoch, tables)
         left_bytes = left.size_bytes + self._later.size_bytes
         self._estimate.saw(
             time.monotonic(),
-            epoch=live.epoch.number,
-            joint=live.epoch.joint,
+            epoch=epoch.number,
+            joint=epoch.joint,
             left_bytes=left_bytes,
             parts=left.parts,
         )
         return Stand(
-            live.epoch.number,
-            live.epoch.joint,
+            epoch.number,
+            epoch.joint,
             left_bytes,
             left.parts + self._later.parts,
             self._estimate.rate_bytes_s,
@@ -156,14 +157,14 @@ class _Later(NamedTuple):
     parts: int
 
 
-def _later(goal: Goal, live: Live) -> _Later:
+def _later(goal: Goal, epoch: Epoch, tables: Mapping[int, Table]) -> _Later:
     """What epochs after this one will move."""
     from ring.build import build_all
 
-    stable = live.epoch.settled() if live.epoch.joint else live.epoch
-    size = bytes_of_moves(live.epoch, live.tables)
+    stable = epoch.settled() if epoch.joint else epoch
+    size = bytes_of_moves(epoch, tables)
     moves = [move for change in build_all(goal.draft, stable) for move in change.moves]
-    return _Later(live.epoch.number, sum(map(size, moves)), len(moves))
+    return _Later(epoch.number, sum(map(size, moves)), len(moves))
 
 
 def follow(data: Path, goal: Goal) -> bool:

@@ -497,6 +497,9 @@ class Link:
         self.background = False  # no client waits for what is called here
         self.slow_until_s: dict[int, float] = {}  # devices that kept a caller waiting
         self.peer_epoch = 0  # of its last answer
+        self.gone_since_s: float | None = (
+            None  # loop time at which it was last lost, or first wanted
+        )
         self.on_other_epoch: Callable[[Link, int], None] | None = None
         self._connection: LinkConnection | None = None
         self._pending: dict[int, Reply] = {}
@@ -513,7 +516,10 @@ class Link:
     def start(self) -> None:
         """Begin (re)connecting in the background."""
         if self._task is None and not self._closed and self._connection is None:
-            self._task = asyncio.get_running_loop().create_task(self._connect_forever())
+            loop = asyncio.get_running_loop()
+            if self.gone_since_s is None:
+                self.gone_since_s = loop.time()
+            self._task = loop.create_task(self._connect_forever())
 
     async def wait_up(self, timeout_s: float) -> bool:
         """Wait for a connection; False when it did not come in time."""
@@ -536,6 +542,7 @@ class Link:
                         connection = await self._open()
                     if connection.transport is not None:
                         self._connection = connection
+                        self.gone_since_s = None
                         _wake(self._changed)
                         return
                 delay = RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)]
@@ -638,6 +645,7 @@ class Link:
         if self._connection is not connection:
             return
         self._connection = None
+        self.gone_since_s = asyncio.get_running_loop().time()
         pending, self._pending = self._pending, {}
         for number, reply in pending.items():
             reply(Frame(number, 0, LOST, 0, 0, b"", b""))

@@ -19,7 +19,7 @@ from sim.live_workload import Endpoints
 
 ATTEMPT_S = 2.0
 ATTEMPT_BYTES_S = 2_000_000  # larger bodies get more time
-AVOID_S = 1.0  # a door that failed is tried last for so long
+AVOID_S = 4.0  # a door that failed is tried last for so long: longer than another one takes to fail
 GIVE_UP_S = 60.0
 OPEN_S = 30.0  # after the end of trouble no unanswered write takes effect any more
 BUCKETS = ("durable", "coded")

@@ -24,7 +24,7 @@ from sim.live_cluster import LiveCluster
 from sim.live_load import Load, Tally
 from sim.live_node import LiveNode
 
-POLL_S = 0.25
+POLL_S = 0.5
 PAUSED_S = 4.0
 PAUSED_MAX = 0.01  # of the plan: what clients delete and write meanwhile changes what is left
 MOVED_MAX = 1.02  # of the plan

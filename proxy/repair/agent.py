@@ -32,6 +32,7 @@ BUSY_EVERY_S = 1.0  # after a pass that found work
 HEAL_EVERY_S = 0.5
 HEAL_MAX = 100  # of each kind, from one device at a time
 WATCH_EVERY_S = 0.5
+FEEL_EVERY_S = 0.05
 PARTITIONS_AT_ONCE = 8  # of index ranges, of one device
 
 
@@ -174,6 +175,7 @@ class Agent:
         """Passes over everything, and damage at once."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.watch())
+            group.create_task(self._feel())
             group.create_task(self._heal_often())
             group.create_task(self._pass_often())
 
@@ -210,6 +212,15 @@ class Agent:
                 log.info("replaced %d damaged records", healed.replaced)
             stuck = healed.put_off and not healed.replaced  # copies are away: they may come back
             every_s = min(2 * every_s, EVERY_S) if stuck else HEAL_EVERY_S
+
+    async def _feel(self) -> None:
+        """Learn how scarce processors are."""
+        loop = asyncio.get_running_loop()
+        while True:
+            wanted_s = loop.time() + FEEL_EVERY_S
+            await asyncio.sleep(FEEL_EVERY_S)
+            now_s = loop.time()
+            self.pace.felt(now_s - wanted_s, now_s)
 
     async def watch(self) -> None:
         """Learn how busy the devices are with clients."""

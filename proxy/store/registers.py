@@ -132,10 +132,18 @@ class Registers:
                     return stored_of(seen, envelope_of(seen))
                 return (await self.mutate(register, _keep, needs_inline=inline)).before
             waited = loop.time() - start
-            if waited > limits.READ_DEADLINE_S or (seen.lost and waited > NO_MAJORITY_S):
+            hopeless = seen.lost and (waited > NO_MAJORITY_S or self._long_gone(register))
+            if hopeless or waited > limits.READ_DEADLINE_S:
                 raise Unavailable("NoMajority", "no majority of the index replicas answers")
             await self._pause(tries)
             tries += 1
+
+    def _long_gone(self, register: Register) -> bool:
+        """So many replicas have been unreachable for so long that waiting for them is over already."""
+        targets, majority, _ = self._cluster.index_replicas(register.range_id)
+        since_s = asyncio.get_running_loop().time() - NO_MAJORITY_S
+        gone = [target.link.gone_since_s for target in targets]
+        return not majority.of([n for n, s in enumerate(gone) if s is None or s > since_s])
 
     async def _follow(self, moved: Moved) -> Blocked:
         """Learn the ring by which the range has moved; then the round is repeated."""
@@ -204,7 +212,8 @@ class Registers:
                 return outcome
             if outcome.above != ZERO:
                 self._cluster.clock.observe(clock_of(outcome.above))
-            _give_up(outcome, attempt, loop.time() - start)
+            lost = outcome.lost and self._long_gone(register)
+            _give_up(outcome, attempt, loop.time() - start, lost=lost)
             await self._pause(tries)
             tries += 1
 
@@ -386,7 +395,7 @@ def _fenced_at(judged: Fenced, attempt: _Attempt) -> Unavailable:
     return Stale(judged.stage)
 
 
-def _give_up(outcome: Blocked, attempt: _Attempt, waited_s: float) -> None:
+def _give_up(outcome: Blocked, attempt: _Attempt, waited_s: float, *, lost: bool) -> None:
     """Raise when a blocked mutation must not be tried again."""
     if outcome.full:
         raise Full("InsufficientStorage", "the devices of this name have no room left")
@@ -394,7 +403,8 @@ def _give_up(outcome: Blocked, attempt: _Attempt, waited_s: float) -> None:
         if waited_s > limits.MUTATION_DEADLINE_S - ROUND_TIMEOUT_S:
             raise UnknownOutcome("UnknownOutcome", "the change may or may not take effect")
         return
-    if waited_s > limits.MUTATION_DEADLINE_S or (outcome.lost and waited_s > NO_MAJORITY_S):
+    hopeless = lost or (outcome.lost and waited_s > NO_MAJORITY_S)
+    if hopeless or waited_s > limits.MUTATION_DEADLINE_S:
         raise Unavailable("NoMajority", "no majority of the index replicas answers")
 
 
