@@ -1,1 +1,9 @@
-"""Alembic migrations of block storage."""
+"""Alembic migrations of block storage. HEAD is the newest revision; a test keeps it true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HEAD = "0001"
+SCRIPTS = str(Path(__file__).parent)
+VERSION_TABLE = "block_version"

@@ -1,0 +1,70 @@
+"""Block storage put together: tables brought up to date, default types, routes."""
+
+from __future__ import annotations
+
+from blockd import groups, volume_types
+from blockd.api.discovery import Discovery
+from blockd.deeds.table import DEEDS
+from blockd.fault import refusal
+from blockd.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from blockd.resources import RESOURCES
+from blockd.service import Service
+from blockd.tables import metadata
+from blockd.version import MICROVERSIONS
+from blockd.worker import Worker
+from core.api.app import App, Dialect
+from core.api.fault import unauthorized
+from core.api.route import Route, RouteTable
+from core.authenticator import Authenticator
+from core.database import Schema, migrate
+from core.errors import Refused
+from core.http import Request
+from core.identity import Identity
+
+PREFIX = "/volume"
+NOT_BUILT = (  # docs/conformance-block.md
+    "v3/consistencygroups",
+    "v3/cgsnapshots",
+)
+
+
+async def prepare(service: Service) -> None:
+    """Bring the tables up to date and add the default types."""
+    await migrate(service.database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
+    async with service.database.write() as db:
+        await volume_types.ensure_default(db, service)
+        await groups.ensure_default(db, service)
+
+
+def worker_of(service: Service) -> Worker:
+    """What does the work that requests leave behind."""
+    return Worker(service, DEEDS)
+
+
+def routes_of(service: Service) -> list[Route]:
+    """Every operation of the Block Storage API."""
+    found = [route for resource in RESOURCES for route in resource(service).routes()]
+    return found + Discovery().routes()
+
+
+def make_app(service: Service, verifier: Authenticator, address: str) -> App:
+    """The API over a service. `address` is where it is when a client does not say (`http://host:port`)."""
+
+    async def authenticate(request: Request) -> Identity | None:
+        token = request.header("x-auth-token")
+        if token is None:
+            return None
+        try:
+            return verifier.verify(token)
+        except Refused:
+            raise unauthorized() from None
+
+    return App(
+        service.env,
+        RouteTable(routes_of(service), not_built=NOT_BUILT),
+        prefix=PREFIX,
+        policy=service.policy,
+        authenticate=authenticate,
+        address=address,
+        dialect=Dialect(refusal, MICROVERSIONS),
+    )
