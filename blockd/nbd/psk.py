@@ -1,8 +1,8 @@
 """Pre-shared keys for TLS connections: who knows an export's key may use that export.
 
 Python has them from 3.13 on (`SSLContext.set_psk_server_callback`). Before, the same function of OpenSSL is called
-through ctypes, on the context that Python's ssl module has made: its address is the first field of the object, in
-every CPython that has no callback of its own.
+through ctypes, on the context that Python's ssl module has made: its address is the first field of the object. So
+are TLS 1.3's cipher suites set, which Python cannot choose.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 
 IDENTITY_BYTES_MAX = 128
 CIPHERS = "ECDHE-PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:ECDHE-PSK-AES128-CBC-SHA256"
+# OpenSSL gives keys without a hash of their own SHA-256, and beside a certificate would rather have another
+SUITES = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_uint, ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_ubyte), ctypes.c_uint
 )
@@ -37,12 +39,13 @@ class Psk:
 
     def install(self, context: ssl.SSLContext) -> None:
         """Let clients of a context of this connection alone use a key."""
+        library = _library()
+        address = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
+        library.SSL_CTX_set_ciphersuites(address, SUITES)
         if sys.version_info >= (3, 13):
             context.set_psk_server_callback(lambda name: self.look(name or ""))
             return
         self._keep = _CALLBACK(self._answer)
-        library = _library()
-        address = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
         library.SSL_CTX_set_psk_server_callback(address, self._keep)
 
     def _answer(
@@ -65,6 +68,7 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(Path(_ssl.__file__)))
     library.SSL_CTX_set_psk_server_callback.argtypes = [ctypes.c_void_p, _CALLBACK]
     library.SSL_CTX_set_psk_server_callback.restype = None
+    library.SSL_CTX_set_ciphersuites.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     return library
 
 

@@ -17,12 +17,12 @@ from typing import NamedTuple, cast
 
 from blockd.export import Export
 from blockd.nbd.negotiation import Agreed, Negotiation, Offer
-from blockd.nbd.psk import Psk
+from blockd.nbd.psk import Psk, psk_context
 from blockd.nbd.transmission import Transmission
 from blockd.nbd.wire import Transmission as Flags
 from core.errors import Corrupt
 from core.link import remove_socket, short_path
-from core.trust import peer_name
+from core.trust import Trust, peer_name
 
 log = logging.getLogger("ringstack.nbd")
 
@@ -47,6 +47,16 @@ class Tls(NamedTuple):
 
     context: Callable[[Psk], ssl.SSLContext]
     admits: Callable[[str | None], bool] = lambda _: False
+
+
+def tls_of(trust: Trust | None) -> Tls:
+    """Keys of exports; with `trust` (a node of several), certificates of nodes as well.
+
+    Who shows neither gets as far as the end of the TLS handshake, where both are looked for.
+    """
+    if trust is None:
+        return Tls(psk_context)
+    return Tls(lambda psk: psk_context(psk, trust.server_context(guests=True)), trust.admits)
 
 
 def offer_of(export: Export, name: str | None = None) -> Offer:
