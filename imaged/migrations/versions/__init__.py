@@ -1,1 +1,1 @@
-"""Revisions, in order."""
+"""One module for each revision, numbered in order."""
