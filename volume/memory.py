@@ -61,6 +61,7 @@ class MemoryVolume:
         self.parent = None if origin is None else origin[0]
         self.first_position = image.position
         self.attachment = 0
+        self.owner = ""
         self.pins: dict[str, Pin] = {}
         self.past: list[tuple[int, Image]] = []  # (time, image), as long as retention asks for it
 
@@ -78,6 +79,7 @@ class MemoryVolume:
             self.encrypted,
             self.retention_s,
             tuple(pin.info for pin in self.pins.values()),
+            self.owner,
         )
 
     def advance(self, now_us: int) -> None:
@@ -348,8 +350,9 @@ class MemoryVolumes:
 
     async def attach(self, volume_id: str, owner: str) -> MemoryDisk:
         """See the port."""
-        del owner
-        return MemoryDisk(self._volume(volume_id), self._clock)
+        volume = self._volume(volume_id)
+        volume.owner = owner
+        return MemoryDisk(volume, self._clock)
 
     async def view(
         self, volume_id: str, *, snapshot_id: str | None = None, time_us: int | None = None

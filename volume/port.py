@@ -51,7 +51,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
 class VolumeInfo(msgspec.Struct, frozen=True):
     """A volume. `position`: end of its log, as far as it was known when its state was last written.
 
-    `stored_bytes`: of its own log objects, what it shares with its parent not counted.
+    `stored_bytes`: of its own log objects, what it shares with its parent not counted. `owner`: whom it was last attached for.
     """
 
     id: str
@@ -64,6 +64,7 @@ class VolumeInfo(msgspec.Struct, frozen=True):
     encrypted: bool = False
     retention_s: int = 0  # how far back `view` can look
     snapshots: tuple[SnapshotInfo, ...] = ()
+    owner: str = ""
 
 
 class Disk(Protocol):
@@ -171,7 +172,10 @@ class Volumes(Protocol):
         ...
 
     async def attach(self, volume_id: str, owner: str) -> Disk:
-        """Open for writing; every earlier attachment is fenced once this returns. `owner` is for people."""
+        """Open for writing; every earlier attachment is fenced once this returns.
+
+        `owner` says for whom, and is what `VolumeInfo.owner` shows from then on.
+        """
         ...
 
     async def view(
