@@ -1,8 +1,8 @@
 """The volumes that a node serves: disks, their exports, and how they come back after a crash.
 
 What is served is written down durably before it is served, so that a daemon that was killed serves the same again
-under the same names, and clients that try again go on where they were. All exports of a volume share its
-one writer. A volume that has been attached elsewhere meanwhile is not taken back.
+under the same names, and clients that try again go on where they were, with all that they had written (`spool`). All
+exports of a volume share its one writer. A volume that has been attached elsewhere meanwhile is not taken back.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import msgspec
 from blockd.export import Export
 from blockd.nbd.server import NbdServer
 from blockd.port import ExportInfo
+from blockd.spool import Spool, resume, spool_root
 from blockd.wire import ExportRow, OpenCall
-from core.errors import Conflict, NotFound, Refused, RingstackError
+from core.errors import Conflict, Corrupt, NotFound, Refused, RingstackError
 from core.real import write_durably
 from volume.port import Disk, Volumes
 
@@ -57,6 +58,10 @@ class Host:
         self._path = path
         self._owner = owner
         self._key = key
+        spools = spool_root(path.with_name("spool"))
+        if spools is None:
+            raise Corrupt("NoBootId", "the kernel does not say which boot this is (no /proc?)")
+        self._spools = spools
         self._calls: dict[str, OpenCall] = {}
         self._disks: dict[tuple[str, str, int], _Shared] = {}
         self._lock = asyncio.Lock()  # exports come and go one after the other
@@ -102,11 +107,11 @@ class Host:
             del self._calls[name]
             self._write()
 
-    async def _serve(self, call: OpenCall) -> Export:
+    async def _serve(self, call: OpenCall, *, again: bool = False) -> Export:
         place = (call.volume_id, call.snapshot_id, call.time_us)
         shared = self._disks.get(place)
         if shared is None:
-            shared = self._disks[place] = _Shared(await self._disk(call))
+            shared = self._disks[place] = _Shared(await self._disk(call, again=again))
         shared.users.add(call.name)
         disk: Disk = _ReadOnly(shared.disk) if call.read_only else shared.disk
         info = await self._volumes.describe(call.volume_id)
@@ -121,12 +126,15 @@ class Host:
         await self._server.add(export)
         return export
 
-    async def _disk(self, call: OpenCall) -> Disk:
+    async def _disk(self, call: OpenCall, *, again: bool) -> Disk:
         if call.snapshot_id:
             return await self._volumes.view(call.volume_id, snapshot_id=call.snapshot_id)
         if call.time_us:
             return await self._volumes.view(call.volume_id, time_us=call.time_us)
-        return await self._volumes.attach(call.volume_id, self._owner)
+        spool = Spool(self._spools / call.volume_id)
+        if not again:
+            spool.remove()  # of an attachment that has been given up
+        return await resume(await self._volumes.attach(call.volume_id, self._owner), spool)
 
     async def _let_go(self, call: OpenCall) -> None:
         place = (call.volume_id, call.snapshot_id, call.time_us)
@@ -154,8 +162,8 @@ class Host:
                 if call.name not in self._calls or self._server.export(call.name) is not None:
                     return
                 try:
-                    await self._serve(call)
-                except NotFound as error:
+                    await self._take_back(call)
+                except (NotFound, Conflict) as error:
                     log.warning("%s is served no longer: %s", call.name, error.message)
                     del self._calls[call.name]
                     self._write()
@@ -165,6 +173,15 @@ class Host:
                     return
             await asyncio.sleep(REOPEN_S[min(attempt, len(REOPEN_S) - 1)])
             attempt += 1
+
+    async def _take_back(self, call: OpenCall) -> None:
+        """Serve again, unless somebody else has attached the volume since."""
+        info = await self._volumes.describe(call.volume_id)
+        view = call.snapshot_id or call.time_us
+        if not view and info.owner != self._owner:
+            Spool(self._spools / call.volume_id).remove()
+            raise Conflict("AttachedElsewhere", f"it was attached for {info.owner} since")
+        await self._serve(call, again=True)
 
     async def stop(self) -> None:
         """End in order: clients are cut off, disks flushed; what is written down stays."""

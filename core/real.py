@@ -27,6 +27,7 @@ from core.env import Buffer
 T = TypeVar("T")
 IOV_MAX = 1024
 STREAMING_BYTES_MIN = 1024 * 1024  # a group of at least this much is not kept in the page cache
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -321,7 +322,17 @@ class RealDisk:
         self._writer = Writer()
         self._reader = ThreadPoolExecutor(4, thread_name_prefix="read")
 
-    def make_directory(self, path: str) -> None:
+    def boot_id() -> bytes:
+    """Identity of the running kernel; empty when it cannot be known.
+
+    What processes wrote without a sync is whole for as long as it stays the same.
+    """
+    with contextlib.suppress(OSError):
+        return BOOT_ID.read_bytes().strip()
+    return b""
+
+
+def make_directory(self, path: str) -> None:
         """Create with parents, private to the owner and durable."""
         make_directory(self.root / path)
 

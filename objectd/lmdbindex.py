@@ -19,13 +19,12 @@ from typing import Any
 import lmdb
 
 from core.errors import Corrupt
-from core.real import make_directory, write_durably
+from core.real import boot_id, make_directory, write_durably
 from objectd.index import BAD_ROW, FORMAT
 
 MAP_BYTES = 1 << 38  # address space only
 CLEAN = "clean"
 LmdbError = lmdb.Error  # what it raises for a file or a file system that it cannot use
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class LmdbIndex:
@@ -137,13 +136,6 @@ def copy_trusted(path: Path, to: Path) -> bool:
         env.close()
     write_durably(to / CLEAN, (path / CLEAN).read_bytes())
     return True
-
-
-def boot_id() -> bytes:
-    """Identity of the running kernel; empty when it cannot be known (then no index is trusted)."""
-    with contextlib.suppress(OSError):
-        return BOOT_ID.read_bytes().strip()
-    return b""
 
 
 def _trusted(marker: Path, boot: bytes) -> bool:
