@@ -322,17 +322,7 @@ class RealDisk:
         self._writer = Writer()
         self._reader = ThreadPoolExecutor(4, thread_name_prefix="read")
 
-    def boot_id() -> bytes:
-    """Identity of the running kernel; empty when it cannot be known.
-
-    What processes wrote without a sync is whole for as long as it stays the same.
-    """
-    with contextlib.suppress(OSError):
-        return BOOT_ID.read_bytes().strip()
-    return b""
-
-
-def make_directory(self, path: str) -> None:
+    def make_directory(self, path: str) -> None:
         """Create with parents, private to the owner and durable."""
         make_directory(self.root / path)
 
@@ -370,6 +360,16 @@ def make_directory(self, path: str) -> None:
             return 0
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize
+
+
+def boot_id() -> bytes:
+    """Identity of the running kernel; empty when it cannot be known.
+
+    What processes wrote without a sync is whole for as long as it stays the same.
+    """
+    with contextlib.suppress(OSError):
+        return BOOT_ID.read_bytes().strip()
+    return b""
 
 
 def make_directory(path: Path) -> None:
