@@ -11,8 +11,13 @@ import pytest
 
 from core.errors import Conflict, NotFound, Refused
 from core.real import RealEnv
+from tests.local_cluster import POLICIES
+from tests.model.memory_store import MemoryStore
+from volume.keys import MemoryKeys
+from volume.library import volumes_on
 from volume.memory import MemoryVolumes
 from volume.port import BLOCK_BYTES, SIZE_MAX, Disk, Extent, Fenced, Volumes
+from volume.tuning import STANDARD, Tuning
 
 Work = Callable[[Volumes], Awaitable[Any]]
 OnVolumes = Callable[[Work], Any]
@@ -20,14 +25,38 @@ B = BLOCK_BYTES
 MIB = 1 << 20
 
 
-@pytest.fixture(params=["model"])
+SMALL = Tuning(
+    batch_blocks=16,
+    leaf_blocks=64,
+    idle_s=0.01,
+    checkpoint_entries=6,
+    checkpoint_blocks=40,
+    delta_runs=40,
+    delta_bytes=200,
+    collect_min_blocks=16,
+    replay_ahead=4,
+    cache_bytes=256 * 1024,
+    pieces_max=8,
+)
+
+
+def made(kind: str) -> Volumes:
+    """Volumes of a kind on a store in memory; `small` ones do everything every few blocks."""
+    env = RealEnv()
+    if kind == "model":
+        return MemoryVolumes(env.wall_us)
+    tuning = SMALL if kind == "small" else STANDARD
+    return volumes_on(env, MemoryStore(env.wall_us, POLICIES), MemoryKeys(env), tuning)
+
+
+@pytest.fixture(params=["model", "library", "small"])
 def on_volumes(request: pytest.FixtureRequest) -> OnVolumes:
     """Runs a coroutine with volumes."""
 
-    def run(work: Work) -> Any:
-        return asyncio.run(work(MemoryVolumes(RealEnv().wall_us)))
+    async def run(work: Work) -> Any:
+        return await work(made(request.param))
 
-    return run
+    return lambda work: asyncio.run(run(work))
 
 
 def fill(number: int, length: int) -> bytes:
