@@ -212,7 +212,7 @@ class Registers:
                 return outcome
             if outcome.above != ZERO:
                 self._cluster.clock.observe(clock_of(outcome.above))
-            lost = outcome.lost and self._long_gone(register)
+            lost = bool(outcome.lost) and self._long_gone(register)
             _give_up(outcome, attempt, loop.time() - start, lost=lost)
             await self._pause(tries)
             tries += 1

@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("core", "authd", "apid", "ring", "objectd", "proxy", "noded", "cli", "sim", "bench")
+PACKAGES = (
+    "core",
+    "authd",
+    "blockd",
+    "imaged",
+    "apid",
+    "ring",
+    "objectd",
+    "proxy",
+    "volume",
+    "noded",
+    "cli",
+    "sim",
+    "bench",
+)
 
 
 class Module(NamedTuple):
