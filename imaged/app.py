@@ -40,6 +40,7 @@ from imaged.tables import metadata
 from volume.port import Volumes
 
 PREFIX = "/image"
+ROOTS = frozenset({f"{PREFIX}/", f"{PREFIX}/v2/"})
 HTML = ("Content-Type", "text/html; charset=UTF-8")
 
 
@@ -79,8 +80,11 @@ class ImageApp(App):
     """The API with refusals as Glance sends them: JSON to who asks for JSON, a page to everybody else."""
 
     async def handle(self, request: Request) -> Response:
-        """Answer a request."""
-        response = await super().handle(request)
+        """Answer a request. A path that ends where a name should be leads nowhere."""
+        if request.path.endswith("/") and request.path not in ROOTS:
+            response = refuse(Fault(404, "The resource could not be found."))
+        else:
+            response = await super().handle(request)
         if response.status >= 400 and not _wants_json(request):
             _as_page(response)
         return response

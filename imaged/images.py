@@ -55,7 +55,7 @@ def new_row(image_id: str, now_us: int, **given: Any) -> Row:
         "created_us": now_us,
         "updated_us": now_us,
         "task_id": None,
-        "failed_import": "",
+        "failed_import": None,
         "hash_due": False,
         "boot_form": states.NOT_ASKED,
         "busy_kind": "",

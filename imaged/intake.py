@@ -16,7 +16,7 @@ from core.errors import NotFound, Refused
 from core.rows import Row
 from imaged import images, leases, states
 from imaged.content import HASH_ALGORITHM, Contents, Stored
-from imaged.formats.detect import refusal
+from imaged.formats.detect import CONVERTED, bootable, refusal
 from imaged.formats.finding import Finding
 from imaged.library import Library
 from imaged.screening import screen
@@ -77,13 +77,15 @@ class Intake:
         """Screen and freeze what is there, and make the image active. Raises Fault 415, 410."""
         finding = await self._screened(row, stored.size, frozen=False)
         await self._contents.freeze(row["id"])
-        await self.activate(row["id"], stored, finding.virtual_size, boot_form=states.WANTED)
+        how = bootable(row["disk_format"], row["container_format"])
+        asked = {"boot_form": states.WANTED} if how in CONVERTED else {}
+        await self.activate(row["id"], stored, finding.virtual_size, failed_import="", **asked)
 
     async def activate(
         self, image_id: str, stored: Stored, virtual_size: int | None, **changes: Any
     ) -> None:
         """The last step. Raises Fault 410 when the image was deleted meanwhile."""
-        given = {"virtual_size": virtual_size, "task_id": None, "failed_import": "", **changes}
+        given = {"virtual_size": virtual_size, "task_id": None, **changes}
         await self._write(image_id, states.ACTIVE, **columns(stored), **given, **leases.FREE)
 
     async def undo(self, image_id: str, status: str = states.QUEUED) -> None:

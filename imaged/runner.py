@@ -55,6 +55,7 @@ class Runner:
         self._converter = converter
         self._asked = asyncio.Event()
         self._at_work: dict[str, asyncio.Task[None]] = {}
+        self._resting: dict[str, float] = {}  # what failed, and until when it is left alone
 
     def ask(self) -> None:
         """Look soon: something was asked for."""
@@ -106,7 +107,9 @@ class Runner:
         await asyncio.gather(*self._at_work.values(), return_exceptions=True)
 
     def _begin(self, name: str, work: Awaitable[None]) -> None:
-        if name in self._at_work or len(self._at_work) >= AT_ONCE_MAX:
+        now = asyncio.get_running_loop().time()
+        resting = self._resting.get(name, 0.0) > now
+        if resting or name in self._at_work or len(self._at_work) >= AT_ONCE_MAX:
             work.close()  # type: ignore[attr-defined]  # a coroutine that nobody will await
             return
         task = asyncio.ensure_future(self._guarded(name, work))
@@ -118,10 +121,16 @@ class Runner:
         self._asked.set()
 
     async def _guarded(self, name: str, work: Awaitable[None]) -> None:
+        self._resting.pop(name, None)
         try:
             await work
         except (sa.exc.SQLAlchemyError, RingstackError, OSError) as error:
             log.warning("work on %s failed and will be tried again: %s", name, error)
+        except Exception:
+            log.exception("work on %s failed and will be tried again", name)
+        else:
+            return
+        self._resting[name] = asyncio.get_running_loop().time() + EVERY_S
 
     async def _do(self, row: Row, what: Due) -> None:
         claimed = await self._claim(row, KINDS[what])

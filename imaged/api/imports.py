@@ -68,6 +68,8 @@ class Imports:
         about.allow(call, found, "copy_image" if method == COPY else None)
         _check_stores(body, method)
         if method == COPY:
+            async with self._database.write() as db:
+                await rows.update(db, images.TABLE, found.row["id"], {"failed_import": ""})
             return Answer(b"", headers=(("Content-Type", "text/html; charset=UTF-8"),))
         if method == WEB:
             self._check_url(url)

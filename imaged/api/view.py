@@ -34,8 +34,8 @@ def image(row: Row, rules: tuple[PropertyRule, ...], roles: tuple[str, ...]) -> 
     }
     if row["task_id"] is not None:
         shown["os_glance_import_task"] = row["task_id"]
-        shown["os_glance_importing_to_stores"] = STORE
-    if row["failed_import"]:
+    if row["failed_import"] is not None:  # there has been an import
+        shown["os_glance_importing_to_stores"] = "" if row["task_id"] is None else STORE
         shown["os_glance_failed_import"] = row["failed_import"]
     shown |= {name: row[name] for name in PLAIN}
     whole = row["status"] in states.READABLE

@@ -43,7 +43,7 @@ image = sa.Table(
     time_column("created_us"),
     time_column("updated_us"),
     text_column("task_id", nullable=True),
-    text_column("failed_import", NAME_CHARS),
+    text_column("failed_import", NAME_CHARS, nullable=True),
     flag_column("hash_due"),
     text_column("boot_form", 32),
     text_column("busy_kind", 32),

@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("updated_us", sa.BigInteger(), nullable=False),
         sa.Column("task_id", sa.String(length=64), nullable=True),
-        sa.Column("failed_import", sa.String(length=255), nullable=False),
+        sa.Column("failed_import", sa.String(length=255), nullable=True),
         sa.Column("hash_due", sa.Boolean(), nullable=False),
         sa.Column("boot_form", sa.String(length=32), nullable=False),
         sa.Column("busy_kind", sa.String(length=32), nullable=False),
