@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import Conflict, NotFound, Refused
 from core.real import RealEnv
-from tests.local_cluster import POLICIES
+from tests.local_cluster import POLICIES, LocalCluster
 from tests.model.memory_store import MemoryStore
-from volume.keys import MemoryKeys
+from volume.keys import FileKeys, MemoryKeys
 from volume.library import volumes_on
 from volume.memory import MemoryVolumes
 from volume.port import BLOCK_BYTES, SIZE_MAX, Disk, Extent, Fenced, Volumes
@@ -49,12 +50,16 @@ def made(kind: str) -> Volumes:
     return volumes_on(env, MemoryStore(env.wall_us, POLICIES), MemoryKeys(env), tuning)
 
 
-@pytest.fixture(params=["model", "library", "small"])
-def on_volumes(request: pytest.FixtureRequest) -> OnVolumes:
+@pytest.fixture(params=["model", "library", "small", "cluster"])
+def on_volumes(request: pytest.FixtureRequest, tmp_path: Path) -> OnVolumes:
     """Runs a coroutine with volumes."""
 
     async def run(work: Work) -> Any:
-        return await work(made(request.param))
+        if request.param != "cluster":
+            return await work(made(request.param))
+        async with LocalCluster(tmp_path) as local:
+            keys = FileKeys(tmp_path / "keys", local.env)
+            return await work(volumes_on(local.env, local.store, keys, SMALL))
 
     return lambda work: asyncio.run(run(work))
 
