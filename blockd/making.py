@@ -68,14 +68,19 @@ def image_gib(image: ImageInfo) -> int:
 
 
 async def source_of(
-    db: Connection, call: Call, given: dict[str, Any], image: ImageInfo | None
+    db: Connection,
+    call: Call,
+    given: dict[str, Any],
+    image: ImageInfo | None,
+    *,
+    restore: bool = False,
 ) -> Source:
     """Find what a body names. Raises Fault 400, 404."""
     if given.get("snapshot_id"):
         return await _snapshot(db, call, given["snapshot_id"])
     if given.get("source_volid"):
         return await _volume(db, call, given["source_volid"])
-    if given.get("backup_id"):
+    if given.get("backup_id") and (restore or call.microversion >= (3, 47)):
         return await _backup(db, call, given["backup_id"])
     if image is not None:
         return Source(
@@ -126,8 +131,6 @@ async def _volume(db: Connection, call: Call, volume_id: str) -> Source:
 
 
 async def _backup(db: Connection, call: Call, backup_id: str) -> Source:
-    if call.microversion < (3, 47):
-        return Source()
     row = await row_of(db, call, backups.TABLE, backup_id, "Backup")
     if row["status"] != "available":
         raise bad_request(f"Invalid backup: {row['id']} is {row['status']}, not available.")
@@ -171,10 +174,11 @@ async def begin(
     *,
     image: ImageInfo | None = None,
     group_id: str | None = None,
+    restore: bool = False,
 ) -> Row:
     """Write the row of a new volume and the work to make it. Raises Fault 400, 404, 413."""
     project_id = own_project(call)
-    source = await source_of(db, call, given, image)
+    source = await source_of(db, call, given, image, restore=restore)
     size = size_of(given, source)
     kind = await type_of(db, call, given, source)
     zone = given.get("availability_zone") or ZONE

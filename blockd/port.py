@@ -7,6 +7,7 @@ again changes nothing, Unavailable when it may.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
@@ -50,8 +51,11 @@ class Exports(Protocol):
         """Make durable what the clients of a volume have written; nothing when it is not exported."""
         ...
 
-    async def flush_together(self, volume_ids: Sequence[str]) -> None:
-        """One cut through several volumes: writes are held, everything before is durable, then they go on."""
+    def held(self, volume_ids: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        """One cut through several volumes: inside, new writes of their clients wait and all before are durable.
+
+        It ends by itself after some seconds, and leaving the block says so: Unavailable.
+        """
         ...
 
     async def resize(self, volume_id: str, size: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,8 +61,10 @@ class MemoryExports:
     async def flush(self, volume_id: str) -> None:
         self.flushed.append(volume_id)
 
-    async def flush_together(self, volume_ids: Sequence[str]) -> None:
+    @contextlib.asynccontextmanager
+    async def held(self, volume_ids: Sequence[str]) -> AsyncIterator[None]:
         self.cuts.append(tuple(volume_ids))
+        yield
 
     async def resize(self, volume_id: str, size: int) -> None:
         await self.volumes.resize(volume_id, size)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from blockd.deeds import snapshots, volumes
+from blockd.deeds import attachments, backups, groups, snapshots, uploads, volumes
 
-DEEDS = {**volumes.DEEDS, **snapshots.DEEDS}
+DEEDS = {
+    **volumes.DEEDS,
+    **uploads.DEEDS,
+    **snapshots.DEEDS,
+    **attachments.DEEDS,
+    **backups.DEEDS,
+    **groups.DEEDS,
+}

@@ -31,6 +31,7 @@ backup = sa.Table(
     number_column("object_count"),
     text_column("container", NAME_CHARS, nullable=True),
     text_column("prefix", NAME_CHARS),
+    text_column("manifest_digest", 128, nullable=True),
     text_column("availability_zone", NAME_CHARS),
     # the volume and its position in the library that a later incremental backup is compared with
     text_column("engine_id", nullable=True),

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("object_count", sa.BigInteger(), nullable=False),
         sa.Column("container", sa.String(length=255), nullable=True),
         sa.Column("prefix", sa.String(length=255), nullable=False),
+        sa.Column("manifest_digest", sa.String(length=128), nullable=True),
         sa.Column("availability_zone", sa.String(length=255), nullable=False),
         sa.Column("engine_id", sa.String(length=64), nullable=True),
         sa.Column("engine_snapshot_id", sa.String(length=64), nullable=True),
@@ -143,6 +144,16 @@ def upgrade() -> None:
         sa.Column("updated_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_block_type")),
         sa.UniqueConstraint("name", name=op.f("uq_block_type_name")),
+    )
+    op.create_table(
+        "block_unmanaged",
+        sa.Column("engine_id", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("bootable", sa.Boolean(), nullable=False),
+        sa.Column("encrypted", sa.Boolean(), nullable=False),
+        sa.Column("encryption_key_id", sa.String(length=64), nullable=True),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("engine_id", name=op.f("pk_block_unmanaged")),
     )
     op.create_table(
         "block_volume",

@@ -1,0 +1,51 @@
+"""An image filled from a volume: a clone under the image's id, and a snapshot of it under the same id."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from blockd import messages, volumes
+from blockd.port import Place
+from blockd.service import GIB, Service
+from blockd.worker import Deed, Finish
+from core.database import Connection
+from core.errors import Conflict, NotFound, Refused
+from core.rows import Row
+
+
+async def upload(service: Service, work: Row) -> Finish:
+    """Clone, freeze, and tell the Image API where the bytes are."""
+    asked = work["parameters"]
+    async with service.database.read() as db:
+        row = await volumes.get(db, work["subject_id"])
+    image_id = asked["image_id"]
+    if asked["disk_format"] not in {"raw", "ami", "ari", "aki", "iso"}:
+        raise Refused(
+            "Format", f"an image of format {asked['disk_format']} is not made of a volume"
+        )
+    pin = f"upload-{image_id}"
+    await service.exports.flush(row["engine_id"])
+    with suppress(Conflict):  # an earlier attempt has made it
+        await service.volumes.snapshot(row["engine_id"], pin)
+    await service.volumes.clone(image_id, row["engine_id"], pin)
+    await service.volumes.drop_snapshot(row["engine_id"], pin)
+    with suppress(Conflict):
+        await service.volumes.snapshot(image_id, image_id)
+    await service.images.fill(image_id, Place(image_id, image_id), row["size"] * GIB)
+
+    async def finish(db: Connection) -> None:
+        await volumes.change(db, service, row["id"], status=asked["back_to"])
+
+    return finish
+
+
+async def give_up(service: Service, db: Connection, work: Row, reason: str) -> None:
+    """The volume is as before; the image that came to nothing is removed."""
+    asked = work["parameters"]
+    await volumes.change(db, service, work["subject_id"], status=asked["back_to"])
+    await messages.tell(db, service, work, f"copy volume to image:{reason}")
+    with suppress(NotFound, Refused):
+        await service.images.delete(asked["image_id"])
+
+
+DEEDS = {"volume.upload": Deed(upload, give_up)}
