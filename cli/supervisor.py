@@ -328,6 +328,7 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
     ]
     if identity_place(installation, config).here:
         specs.append(DaemonSpec("apid", 1, ("apid.main", "--data", data), listens="api"))
+    specs.append(DaemonSpec("blockd", 1, ("blockd.main", "--data", data), late=True))
     specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
     return specs
 

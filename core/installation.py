@@ -83,6 +83,8 @@ class Installation:
         self.keys = self.data / "keys" / "token"
         self.policy = self.data / "policy"
         self.api_socket = f"unix:{self.run}/apid.sock"  # services follow the identity service here
+        self.block_socket = f"unix:{self.run}/blockd.sock"  # verbs of this node's block daemon
+        self.volume_keys = self.data / "keys" / "volume"
         self.known = self.data / "known"
         self.identity = self.data / "identity"
         self.pid_file = self.run / "supervisor.pid"
