@@ -12,11 +12,14 @@ from pathlib import Path
 
 import msgspec
 
+from apid import blocks, images
+from apid.storage import Storage
 from authd import housekeeping
 from authd.app import PREFIX, make_app, open_authority
 from authd.bootstrap import Plan, bootstrap
 from authd.followers import Followers
 from authd.lookups import LookUps
+from blockd.app import PREFIX as VOLUME_PREFIX
 from core import keyring as keys
 from core import process
 from core.api.app import App, refusal
@@ -28,6 +31,7 @@ from core.keyring import Keyring
 from core.log import AccessLog
 from core.metrics import Metrics
 from core.real import RealEnv
+from imaged.app import PREFIX as IMAGE_PREFIX
 
 HASHING_WORKERS = 2
 
@@ -91,6 +95,8 @@ def plan_of(config: Config, secrets: Secrets) -> Plan:
         region=config.region,
         identity_url=f"http://{host}:{config.api_port}{PREFIX}",
         object_url=f"http://{host}:{config.object_port}/v1/AUTH_$(project_id)s",
+        image_url=f"http://{host}:{config.api_port}{IMAGE_PREFIX}",
+        volume_url=f"http://{host}:{config.api_port}{VOLUME_PREFIX}/v3",
     )
 
 
@@ -114,8 +120,12 @@ async def serve(data: Path) -> None:
     followers = Followers(authority, secrets.cluster_key, LookUps(authority).table())
     await followers.listen(installation.api_socket)
     app = make_app(authority, f"http://{host_of(config)}:{config.api_port}")
+    storage = Storage(installation, env)
+    image_service = await images.open_images(authority, storage.volumes, installation, config)
+    block_service = await blocks.open_blocks(authority, storage, installation, config)
+    apps = [app, image_service.app, block_service.app]
     metrics, access = Metrics(), AccessLog()
-    server = HttpServer(Mounts(env, [app], metrics, access).handle)
+    server = HttpServer(Mounts(env, apps, metrics, access).handle)
     port = await server.listen(
         config.listen, config.api_port, listener=process.inherited_listener()
     )
@@ -124,11 +134,16 @@ async def serve(data: Path) -> None:
     tasks = [
         asyncio.create_task(keys.follow(keyring)),
         asyncio.create_task(housekeeping.run_for_ever(authority)),
+        asyncio.create_task(image_service.runner.run_for_ever()),
+        asyncio.create_task(block_service.worker.run_for_ever()),
     ]
     await process.until_told(asyncio.Event())
     for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await server.stop()
+    block_service.close()
+    storage.close()
     followers.close()
     access.flush()
     await database.close()

@@ -33,6 +33,8 @@ class Plan(NamedTuple):
     region: str
     identity_url: str
     object_url: str  # with `$(project_id)s`
+    image_url: str = ""  # "" when there is no such service
+    volume_url: str = ""
 
 
 async def bootstrap(authority: Authority, plan: Plan) -> None:
@@ -148,16 +150,27 @@ async def _access_key(authority: Authority, db: Connection, plan: Plan, user_id:
     )
 
 
+def _services(plan: Plan) -> list[tuple[str, str, str]]:
+    """Type, name and address of each service; block storage is listed under its old type as well."""
+    services = [
+        ("identity", "keystone", plan.identity_url),
+        ("object-store", "swift", plan.object_url),
+    ]
+    if plan.image_url:
+        services.append(("image", "glance", plan.image_url))
+    if plan.volume_url:
+        services.append(("block-storage", "cinder", plan.volume_url))
+        services.append(("volumev3", "cinderv3", f"{plan.volume_url}/$(project_id)s"))
+    return services
+
+
 async def _catalog(authority: Authority, db: Connection, plan: Plan) -> None:
     await rows.insert(
         db,
         catalog.region,
         {"id": plan.region, "parent_region_id": None, "description": "", "extra": {}},
     )
-    for kind, name, url in (
-        ("identity", "keystone", plan.identity_url),
-        ("object-store", "swift", plan.object_url),
-    ):
+    for kind, name, url in _services(plan):
         service_id = authority.new_id()
         await rows.insert(
             db,

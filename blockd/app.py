@@ -12,14 +12,9 @@ from blockd.service import Service
 from blockd.tables import metadata
 from blockd.version import MICROVERSIONS
 from blockd.worker import Worker
-from core.api.app import App, Dialect
-from core.api.fault import unauthorized
+from core.api.app import App, Authenticate, Dialect
 from core.api.route import Route, RouteTable
-from core.authenticator import Authenticator
 from core.database import Schema, migrate
-from core.errors import Refused
-from core.http import Request
-from core.identity import Identity
 
 PREFIX = "/volume"
 NOT_BUILT = (  # docs/conformance-block.md
@@ -47,18 +42,8 @@ def routes_of(service: Service) -> list[Route]:
     return found + Discovery().routes()
 
 
-def make_app(service: Service, verifier: Authenticator, address: str) -> App:
+def make_app(service: Service, authenticate: Authenticate, address: str) -> App:
     """The API over a service. `address` is where it is when a client does not say (`http://host:port`)."""
-
-    async def authenticate(request: Request) -> Identity | None:
-        token = request.header("x-auth-token")
-        if token is None:
-            return None
-        try:
-            return verifier.verify(token)
-        except Refused:
-            raise unauthorized() from None
-
     return App(
         service.env,
         RouteTable(routes_of(service), not_built=NOT_BUILT),

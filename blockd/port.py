@@ -7,7 +7,6 @@ again changes nothing, Unavailable when it may.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
@@ -51,10 +50,10 @@ class Exports(Protocol):
         """Make durable what the clients of a volume have written; nothing when it is not exported."""
         ...
 
-    def held(self, volume_ids: Sequence[str]) -> AbstractAsyncContextManager[None]:
-        """One cut through several volumes: inside, new writes of their clients wait and all before are durable.
+    async def snapshot_together(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """One cut through several volumes, each (volume id, snapshot id).
 
-        It ends by itself after some seconds, and leaving the block says so: Unavailable.
+        Writes of their clients are held, everything before is durable and remembered, then they go on.
         """
         ...
 

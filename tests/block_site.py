@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +15,11 @@ from blockd.port import ExportInfo, ImageInfo, Limits, Place
 from blockd.rules import RULES
 from blockd.service import Service
 from core import keyring as keys
+from core.api.fault import unauthorized
 from core.authenticator import Authenticator
 from core.bearer import audit_text, seal
 from core.database import Database
-from core.errors import Conflict, NotFound, Unavailable
+from core.errors import Conflict, NotFound, Refused, Unavailable
 from core.http import Request
 from core.identity import Identity
 from core.keyring import Keyring
@@ -61,10 +61,10 @@ class MemoryExports:
     async def flush(self, volume_id: str) -> None:
         self.flushed.append(volume_id)
 
-    @contextlib.asynccontextmanager
-    async def held(self, volume_ids: Sequence[str]) -> AsyncIterator[None]:
-        self.cuts.append(tuple(volume_ids))
-        yield
+    async def snapshot_together(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self.cuts.append(tuple(volume_id for volume_id, _ in pairs))
+        for volume_id, snapshot_id in pairs:
+            await self.volumes.snapshot(volume_id, snapshot_id)
 
     async def resize(self, volume_id: str, size: int) -> None:
         await self.volumes.resize(volume_id, size)
@@ -169,7 +169,15 @@ class BlockSite:
         )
         self.run(prepare(self.service))
         verifier = Authenticator(self.env, self.keyring, RevocationList())
-        self.app = make_app(self.service, verifier, "http://cloud.test:5000")
+
+        async def authenticate(request: Request) -> Identity | None:
+            token = request.header("x-auth-token")
+            try:
+                return None if token is None else verifier.verify(token)
+            except Refused:
+                raise unauthorized() from None
+
+        self.app = make_app(self.service, authenticate, "http://cloud.test:5000")
         self.worker = worker_of(self.service)
         self.settles = True  # after each call
         self._tokens: dict[str, str] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from blockd import groups, messages, snapshots, volumes
 from blockd.deeds.snapshots import drop
 from blockd.deeds.volumes import remove_from_library
@@ -11,7 +9,7 @@ from blockd.service import Service
 from blockd.worker import Deed, Finish
 from core import rows
 from core.database import Connection
-from core.errors import Conflict, Unavailable
+from core.errors import Unavailable
 from core.rows import Row
 
 
@@ -58,10 +56,8 @@ async def snapshot(service: Service, work: Row) -> Finish:
     """Remember a position of every volume while no client writes to any."""
     async with service.database.read() as db:
         pins = await groups.snapshots_of(db, work["subject_id"])
-    async with service.exports.held([pin["engine_id"] for pin in pins]):
-        for pin in pins:
-            with suppress(Conflict):
-                await service.volumes.snapshot(pin["engine_id"], pin["engine_snapshot_id"])
+    pairs = [(pin["engine_id"], pin["engine_snapshot_id"]) for pin in pins]
+    await service.exports.snapshot_together(pairs)
 
     async def finish(db: Connection) -> None:
         await _set(db, service, work["subject_id"], "available")
