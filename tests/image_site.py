@@ -23,7 +23,7 @@ from volume.port import Volumes
 
 ROLES = {
     "admin": ("admin", "manager", "member", "reader"),
-    "service": ("service", "member", "reader"),
+    "service": ("service", "admin", "manager", "member", "reader"),
     "member": ("member", "reader"),
     "reader": ("reader",),
 }
