@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, Protocol
 
+import xxhash
+
 from core.errors import NotFound, PreconditionFailed
 from proxy.store.port import Store
 from proxy.store.record import BodyDigest, Draft, Found, ListQuery, ObjectName, ObjectRecord
@@ -92,7 +94,9 @@ class StoreObjects:
             if current is not None:
                 raise PreconditionFailed("Exists", f"{name} exists")
 
-        await self._put(volume, name, body, mark, absent)
+        where = ObjectName(ACCOUNT, volume, name)
+        draft = Draft(_MARK + mark, {}, etag=xxhash.xxh3_128_hexdigest(body))
+        await self._store.put_bytes(where, body, draft, check=absent)
 
     async def swap(self, volume: str, name: str, body: bytes, tag: str) -> None:
         """See the protocol."""

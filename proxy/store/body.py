@@ -58,14 +58,30 @@ class BodyWriter:
                 return StoredBody((), rest, len(rest), self._md5.hexdigest())
             if rest:
                 await self._put(rest)
-            while self._writes:
-                self._written.append(await self._writes.popleft())
+            return await self._finish()
         except BaseException:
             await self.abandon()
             raise
+
+    async def _finish(self) -> StoredBody:
+        while self._writes:
+            self._written.append(await self._writes.popleft())
         extents = tuple([one.extent for one in self._written])
         stamp = min((one.stamp for one in self._written), default=NOTHING_NEW)
         return StoredBody(extents, b"", self._size, self._md5.hexdigest(), stamp)
+
+    async def write_whole(self, body: bytes) -> StoredBody:
+        """A body in memory, whose MD5 nobody wants."""
+        if len(body) <= INLINE_BYTES_MAX:
+            return StoredBody((), body, len(body), "")
+        stripes = [body[at : at + STRIPE_BYTES] for at in range(0, len(body), STRIPE_BYTES)]
+        try:
+            for stripe in stripes:
+                await self._send(stripe)
+            return await self._finish()
+        except BaseException:
+            await self.abandon()
+            raise
 
     async def _stripes(self, body: AsyncIterator[bytes]) -> bytes:
         """Send every whole stripe on its way; return what remains."""
@@ -83,12 +99,15 @@ class BodyWriter:
                 have += len(rest)
         return b"".join(parts)
 
-    async def _put(self, stripe: bytes) -> None:
+    async def _send(self, stripe: bytes) -> None:
         while len(self._writes) >= STRIPES_IN_FLIGHT:
             self._written.append(await self._writes.popleft())
         self._size += len(stripe)
         writing = self._blobs.write(self._policy, self._owner, stripe)
         self._writes.append(asyncio.get_running_loop().create_task(writing))
+
+    async def _put(self, stripe: bytes) -> None:
+        await self._send(stripe)
         if len(stripe) > MD5_OFFLOAD_BYTES:
             await self._env.offload(lambda: self._md5.update(stripe))
         else:

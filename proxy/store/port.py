@@ -112,6 +112,12 @@ class Store(Protocol):
         """Store a body. `finish` sees its digest once it is complete and gives the record's fields."""
         ...
 
+    async def put_bytes(
+        self, where: ObjectName, body: bytes, draft: Draft, *, check: Check | None = None
+    ) -> Found:
+        """Store a body that is in memory, at once: `check` is decided at the commit only, and `draft.etag` is required."""
+        ...
+
     async def copy_object(
         self, source: Found, where: ObjectName, draft: Draft, *, check: Check | None = None
     ) -> Found:

@@ -184,6 +184,23 @@ class ClusterStore:
             await writer.abandon()
             raise
 
+    async def put_bytes(
+        self, where: ObjectName, body: bytes, draft: Draft, *, check: Check | None = None
+    ) -> Found:
+        """See the port."""
+        names.check_names(where.account, where.container, where.name)
+        if draft.etag is None:
+            raise Refused("EtagRequired", "a body stored at once needs an ETag")
+        handle = await self._containers.cached(where.account, where.container)
+        policy = self._cluster.policies[handle.record.policy]
+        writer = BodyWriter(self._env, self.blobs, policy, handle.range_id(where.space))
+        stored = await writer.write_whole(body)
+        try:
+            return await self._commit(where, self._maker(draft, stored), stored, check)
+        except Refused:
+            await writer.abandon()
+            raise
+
     async def _check_early(self, where: ObjectName, check: Check) -> None:
         """Refuse before the body is read; the decision that counts is made at the commit."""
 

@@ -293,6 +293,31 @@ def test_a_body_that_breaks_off_stores_nothing(on_store: OnStore) -> None:
     on_store(work)
 
 
+def test_a_body_in_memory_is_stored_at_once(on_store: OnStore) -> None:
+    """Whole, under the given ETag; a check that refuses leaves what was there, a missing ETag everything."""
+
+    def absent(current: ObjectRecord | None) -> None:
+        if current is not None:
+            raise PreconditionFailed("Exists", "it is there")
+
+    async def work(store: Store) -> None:
+        for size in (0, 5, 8192, 8193, 50_000, 5_000_000):
+            data = random.Random(size).randbytes(size)
+            found = await store.put_bytes(
+                where(f"o{size}"), data, Draft("a/b", {}, etag="tag"), check=absent
+            )
+            assert (found.record.etag, found.record.size) == ("tag", size)
+            assert await read(store, where(f"o{size}")) == data
+            again = store.put_bytes(
+                where(f"o{size}"), b"x", Draft("a/b", {}, etag="t"), check=absent
+            )
+            await refused(again, PreconditionFailed, "Exists")
+            assert await read(store, where(f"o{size}")) == data
+        await refused(store.put_bytes(where("p"), b"x", Draft("a/b", {})), Refused, "EtagRequired")
+
+    on_store(work)
+
+
 def test_a_draft_may_set_size_etag_and_parts(on_store: OnStore) -> None:
     """Large-object manifests: what GET delivers is not what is stored."""
 

@@ -256,6 +256,14 @@ class MemoryStore:
         self._check(where, check)
         return self._put(where, self._record(draft, data, md5), data)
 
+    async def put_bytes(
+        self, where: ObjectName, body: bytes, draft: Draft, *, check: Check | None = None
+    ) -> Found:
+        if draft.etag is None:
+            raise Refused("EtagRequired", "a body stored at once needs an ETag")
+        self._check(where, check)
+        return self._put(where, self._record(draft, body, ""), body)
+
     async def copy_object(
         self, source: Found, where: ObjectName, draft: Draft, *, check: Check | None = None
     ) -> Found:
