@@ -54,7 +54,7 @@ async def _near_end(site: Site, row: Row, low: int) -> int:
     while await _there(site, row, low + step):
         low += step - window
         step *= 2
-    while step > 2 * window:
+    while step > 4 * window:
         half = step // 2
         if await _there(site, row, low + half):
             low += half - window

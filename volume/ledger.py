@@ -68,6 +68,11 @@ class Ledger:
         self.dead_blocks += blocks
         self.deaths[number] = number
 
+    def passed(self, number: int) -> None:
+        """An entry is in the log that never goes."""
+        self._index(number)
+        self.top = max(self.top, number + 1)
+
     def _size(self, index: int) -> int:
         """Blocks of data of an object that exists."""
         return max(0, int(self._sizes[index] & (_MOVED - 1)) - 1)

@@ -86,11 +86,15 @@ class StoreVolumes:
 
     async def _add(self, state: State) -> State:
         """Store the first state. Returns the one that is there, when somebody was quicker."""
-        try:
-            await self._site.states.add(state)
-        except (PreconditionFailed, UnknownOutcome):
-            return (await self._load(state.id)).state
-        return state
+        for _ in range(TRIES):
+            try:
+                await self._site.states.add(state)
+                return state
+            except PreconditionFailed:
+                return (await self._load(state.id)).state
+            except UnknownOutcome:
+                continue
+        raise UnknownOutcome("Contended", f"volume {state.id} cannot be stored")
 
     # -- making and removing -------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ class Log:
     async def settle(self) -> None:
         """Until nothing is on its way any more, whatever waits in the queue."""
         while self._flying and self.failure is None:
-            await asyncio.wait([self._flying[-1].done])
+            await asyncio.wait(self._tasks)
 
     def abandon(self) -> None:
         """Stop everything."""
