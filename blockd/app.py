@@ -13,10 +13,13 @@ from blockd.tables import metadata
 from blockd.version import MICROVERSIONS
 from blockd.worker import Worker
 from core.api.app import App, Authenticate, Dialect
+from core.api.fault import Fault
 from core.api.route import Route, RouteTable
 from core.database import Schema, migrate
+from core.http import Request, Response
 
 PREFIX = "/volume"
+ROOTS = frozenset({f"{PREFIX}/", f"{PREFIX}/v3/"})
 NOT_BUILT = (  # docs/conformance-block.md
     "v3/consistencygroups",
     "v3/cgsnapshots",
@@ -42,9 +45,19 @@ def routes_of(service: Service) -> list[Route]:
     return found + Discovery().routes()
 
 
+class BlockApp(App):
+    """The API. A path that ends where a name should be leads nowhere."""
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        if request.path.endswith("/") and request.path not in ROOTS:
+            return refusal(Fault(404, "The resource could not be found."))
+        return await super().handle(request)
+
+
 def make_app(service: Service, authenticate: Authenticate, address: str) -> App:
     """The API over a service. `address` is where it is when a client does not say (`http://host:port`)."""
-    return App(
+    return BlockApp(
         service.env,
         RouteTable(routes_of(service), not_built=NOT_BUILT),
         prefix=PREFIX,

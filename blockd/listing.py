@@ -162,7 +162,7 @@ async def page(
             db, sa.select(listing.table).where(listing.table.c.id.in_(chosen))
         )
     }
-    more = limit > 0 and start + limit < len(ids)
+    more = 0 < limit == len(chosen)  # as Cinder has it: a full page says that there may be another
     return Page([by_id[name] for name in chosen], len(ids), more)
 
 

@@ -33,7 +33,7 @@ async def matching(db: Connection, table: sa.Table, **wanted: Any) -> list[Row]:
     return await rows(db, sa.select(table).where(*conditions).order_by(table.c.id))
 
 
-async def count(db: Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+async def count(db: Connection, table: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> int:
     """How many rows there are."""
     statement = sa.select(sa.func.count()).select_from(table).where(*conditions)
     return int((await db.execute(statement)).scalar_one())

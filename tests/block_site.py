@@ -67,6 +67,8 @@ class MemoryExports:
             await self.volumes.snapshot(volume_id, snapshot_id)
 
     async def resize(self, volume_id: str, size: int) -> None:
+        if self.down:
+            raise Unavailable("Down", "the daemon does not answer")
         await self.volumes.resize(volume_id, size)
 
 

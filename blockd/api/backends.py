@@ -181,7 +181,7 @@ class Services:
         call.allow()
         host = call.body.get("host") or ""
         if host != self._service.host:
-            raise absent("Service", f"cinder-volume on host {host[:80]}")
+            raise bad_request(f"Host {host[:80]} could not be found.")
         await self._set(host, "cinder-volume", frozen=frozen)
         return Answer(None, 200)
 

@@ -73,7 +73,7 @@ LISTING = Listing(
         "updated_at": "updated_us",
     },
 )
-SERVICE = "ringstack.backup"
+SERVICE = "cinder.backup.drivers.ringstack.RingstackBackupDriver"  # clients expect such a path
 ADMIN = "volume_extension:backup_admin_actions"
 STATUS = Shape({"status": text(1, 255)}, ["status"], more=False)
 

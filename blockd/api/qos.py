@@ -30,7 +30,9 @@ CREATE = one("qos_specs", Shape({"name": FULL_NAME}, ["name"]))
 UPDATE = one("qos_specs", Shape({}, least=1))
 DELETE_KEYS = one("keys", array(text(1, 255)))
 LISTING = Listing(
-    TABLE, {"name": "name", "id": "id", "consumer": "consumer"}, {"id": "id", "name": "name"}
+    TABLE,
+    {"name": "name", "id": "id", "consumer": "consumer"},
+    {"id": "id", "name": "name", "created_at": "created_us"},
 )
 
 

@@ -31,7 +31,7 @@ CREATE = one(
     Shape(
         {
             **NAMES,
-            "volume_id": nullable(text(1, 255)),
+            "volume_id": nullable(text(0, 255)),
             "force": nullable(flag),
             "metadata": nullable(metadata),
         },
@@ -205,10 +205,8 @@ class Snapshots:
                     "Invalid value for 'force': from version 3.66 on it may only be true."
                 )
             force = True
-        if not given["volume_id"]:
-            raise bad_request("Invalid input for field 'volume_id': it is empty")
         async with self._database.write() as db:
-            volume = await row_of(db, call, volumes.TABLE, given["volume_id"], "Volume")
+            volume = await row_of(db, call, volumes.TABLE, given["volume_id"] or "None", "Volume")
             call.allow(of=about(volume))
             if not force and volume["status"] == "in-use":
                 raise bad_request(f"Volume {volume['id']} is in-use: use force to snapshot it.")

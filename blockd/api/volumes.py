@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator as op
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,6 +71,7 @@ SORTS = {
     "updated_at": "updated_us",
 }
 LISTING = Listing(volumes.TABLE, FILTERS, SORTS)
+OPERATORS = {"gt": op.gt, "gte": op.ge, "lt": op.lt, "lte": op.le, "eq": op.eq, "neq": op.ne}
 COMPARED = {"created_at": "created_us", "updated_at": "updated_us"}
 
 
@@ -96,17 +98,9 @@ def time_conditions(call: Call) -> list[sa.ColumnElement[bool]]:
         for part in raw.split(","):
             operator, _, moment = part.partition(":")
             us = parsed(moment)
-            compared = {
-                "gt": column > us,
-                "gte": column >= us,
-                "lt": column < us,
-                "lte": column <= us,
-                "eq": column == us,
-                "neq": column != us,
-            }
-            if us is None or operator not in compared:
+            if us is None or operator not in OPERATORS:
                 raise bad_request(f"Invalid value for {field}: '{part[:80]}'")
-            found.append(compared[operator])
+            found.append(OPERATORS[operator](column, us))
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from blockd import backups, manifest, messages, snapshots, volumes
+from blockd import backups, cut, manifest, messages, snapshots, volumes
 from blockd.deeds.volumes import make_empty
 from blockd.manifest import CHUNK_BYTES, Chunk, Manifest
 from blockd.service import GIB, Service
@@ -29,7 +29,7 @@ async def _pin(service: Service, row: Row) -> tuple[str, str]:
             return found["engine_id"], found["engine_snapshot_id"]
         volume = await volumes.get(db, row["volume_id"])
     pin = f"backup-{row['id']}"
-    await service.exports.flush(volume["engine_id"])
+    await cut.flush(service, volume["engine_id"])
     with suppress(Conflict):
         await service.volumes.snapshot(volume["engine_id"], pin)
     return volume["engine_id"], pin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blockd import groups, messages, snapshots, volumes
+from blockd import cut, groups, messages, snapshots, volumes
 from blockd.deeds.snapshots import drop
 from blockd.deeds.volumes import remove_from_library
 from blockd.service import Service
@@ -57,7 +57,11 @@ async def snapshot(service: Service, work: Row) -> Finish:
     async with service.database.read() as db:
         pins = await groups.snapshots_of(db, work["subject_id"])
     pairs = [(pin["engine_id"], pin["engine_snapshot_id"]) for pin in pins]
-    await service.exports.snapshot_together(pairs)
+    if any([await cut.attached(service, engine_id) for engine_id, _ in pairs]):
+        await service.exports.snapshot_together(pairs)
+    else:
+        for engine_id, snapshot_id in pairs:
+            await service.volumes.snapshot(engine_id, snapshot_id)
 
     async def finish(db: Connection) -> None:
         await _set(db, service, work["subject_id"], "available")

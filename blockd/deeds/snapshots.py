@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from blockd import messages, snapshots, volumes
+from blockd import cut, messages, snapshots, volumes
 from blockd.deeds.volumes import remove_from_library
 from blockd.service import Service
 from blockd.worker import Deed, Finish
@@ -18,7 +18,7 @@ async def create(service: Service, work: Row) -> Finish:
     """Remember a position; what the clients of an attached volume have written is made durable first."""
     async with service.database.read() as db:
         row = await snapshots.get(db, work["subject_id"])
-    await service.exports.flush(row["engine_id"])
+    await cut.flush(service, row["engine_id"])
     with suppress(Conflict):  # an earlier attempt has made it
         await service.volumes.snapshot(row["engine_id"], row["engine_snapshot_id"])
 

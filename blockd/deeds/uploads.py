@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from blockd import messages, volumes
+from blockd import cut, messages, volumes
 from blockd.port import Place
 from blockd.service import GIB, Service
 from blockd.worker import Deed, Finish
@@ -24,7 +24,7 @@ async def upload(service: Service, work: Row) -> Finish:
             "Format", f"an image of format {asked['disk_format']} is not made of a volume"
         )
     pin = f"upload-{image_id}"
-    await service.exports.flush(row["engine_id"])
+    await cut.flush(service, row["engine_id"])
     with suppress(Conflict):  # an earlier attempt has made it
         await service.volumes.snapshot(row["engine_id"], pin)
     await service.volumes.clone(image_id, row["engine_id"], pin)

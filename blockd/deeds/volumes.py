@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from blockd import messages, snapshots, volume_types, volumes
+from blockd import cut, messages, snapshots, volume_types, volumes
 from blockd.copying import copy
 from blockd.service import GIB, Service
 from blockd.worker import Deed, Finish
@@ -74,7 +74,7 @@ async def create(service: Service, work: Row) -> Finish:
 async def _from_volume(service: Service, row: Row, kind: Row, asked: Row) -> None:
     """Through a snapshot that nobody else sees."""
     pin = f"copy-{row['id']}"
-    await service.exports.flush(asked["engine_id"])
+    await cut.flush(service, asked["engine_id"])
     with suppress(Conflict):  # an earlier attempt has made it
         await service.volumes.snapshot(asked["engine_id"], pin)
     await make_from(service, row, kind, asked["engine_id"], pin)
