@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cli.block_crash import block_crash
 from cli.env import variables
 from cli.install import install
 from cli.status import processes
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 @click.group()
 def check() -> None:
     """Fault tests on a cluster that the command starts itself."""
+
+
+check.add_command(block_crash)
 
 
 def parse_nemesis(_context: object, _option: object, value: str) -> tuple[str, ...]:
