@@ -77,6 +77,10 @@ class Ledger:
         """Blocks of data of an object that exists."""
         return max(0, int(self._sizes[index] & (_MOVED - 1)) - 1)
 
+    def size_of(self, numbers: Sequence[int]) -> int:
+        """Blocks of some objects of it together."""
+        return sum(self._size(number - self.first) for number in numbers)
+
     def gained(self, number: int, count: int) -> None:
         """The map names so many more blocks of an object."""
         if number < self.first or not count:

@@ -147,7 +147,7 @@ class Upkeep:
                 checkpoints=checkpoints,
                 position=max(state.position, new.position),
                 size=max(state.size, size),
-                stored_bytes=ledger.blocks * BLOCK_BYTES,
+                stored_bytes=(ledger.blocks - ledger.size_of(free)) * BLOCK_BYTES,
                 horizon=max([state.horizon, *deaths]),
             )
             parts.clear()
