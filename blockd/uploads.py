@@ -1,6 +1,6 @@
-"""Images made of volumes, without copying: a clone of the volume becomes the image's own volume in the library.
+"""Images made of volumes, without copying: the image begins as a clone of the volume.
 
-Other formats than raw are the Image API's to make; an image that is named qcow2 but holds a raw disk would lie.
+So it is a raw one; an image that is named qcow2 but holds a raw disk would lie, and converting is not built (501).
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ async def begin(service: Service, call: Call, row: Row, given: dict[str, Any]) -
     """Queue an image and write the work that fills it. Raises Fault 400, 403."""
     if call.microversion < (3, 1) and {"visibility", "protected"} & set(given):
         raise bad_request("Additional properties are not allowed (they begin with version 3.1)")
+    formats = (given.get("disk_format") or "raw", given.get("container_format") or "bare")
+    if formats != ("raw", "bare"):
+        raise Fault(
+            501, "A volume makes a raw image in a bare container; others are not made here."
+        )
     allowed = ("available", "in-use") if truth(given.get("force", False)) else ("available",)
     if row["status"] not in allowed:
         raise wrong_status("volume", row["id"], row["status"], " or ".join(allowed))

@@ -75,7 +75,8 @@ class MemoryExports:
 class MemoryImages:
     """`blockd.port.Images` over a dictionary; an image's boot form is a volume of the library."""
 
-    def __init__(self) -> None:
+    def __init__(self, volumes: MemoryVolumes) -> None:
+        self.volumes = volumes
         self.images: dict[str, ImageInfo] = {}
         self.places: dict[str, Place] = {}
         self.deleted: list[str] = []
@@ -116,7 +117,9 @@ class MemoryImages:
         self.images[image_id] = ImageInfo(
             id=old.id, status="active", name=old.name, disk_format=old.disk_format, size=size
         )
-        self.places[image_id] = place
+        await self.volumes.clone(image_id, place.volume_id, place.snapshot_id)
+        await self.volumes.snapshot(image_id, image_id)
+        self.places[image_id] = Place(image_id, image_id)
 
     async def delete(self, image_id: str) -> None:
         self.deleted.append(image_id)
@@ -156,7 +159,7 @@ class BlockSite:
         self.keyring.load()
         self.volumes = MemoryVolumes(self.env.wall_us)
         self.exports = MemoryExports(self.volumes)
-        self.images = MemoryImages()
+        self.images = MemoryImages(self.volumes)
         self.chunks = MemoryChunks()
         self.policy_file = directory / "policy" / "block.yaml"
         self.service = Service(

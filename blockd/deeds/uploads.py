@@ -1,4 +1,4 @@
-"""An image filled from a volume: a clone under the image's id, and a snapshot of it under the same id."""
+"""An image filled from a volume: the Image API is told of a frozen position, and begins a volume of its own there."""
 
 from __future__ import annotations
 
@@ -14,24 +14,18 @@ from core.rows import Row
 
 
 async def upload(service: Service, work: Row) -> Finish:
-    """Clone, freeze, and tell the Image API where the bytes are."""
+    """Freeze, tell the Image API where the bytes are, and let go of the position."""
     asked = work["parameters"]
     async with service.database.read() as db:
         row = await volumes.get(db, work["subject_id"])
     image_id = asked["image_id"]
-    if asked["disk_format"] not in {"raw", "ami", "ari", "aki", "iso"}:
-        raise Refused(
-            "Format", f"an image of format {asked['disk_format']} is not made of a volume"
-        )
     pin = f"upload-{image_id}"
     await cut.flush(service, row["engine_id"])
     with suppress(Conflict):  # an earlier attempt has made it
         await service.volumes.snapshot(row["engine_id"], pin)
-    await service.volumes.clone(image_id, row["engine_id"], pin)
+    place = Place(row["engine_id"], pin)
+    await service.images.fill(image_id, place, row["size"] * GIB)
     await service.volumes.drop_snapshot(row["engine_id"], pin)
-    with suppress(Conflict):
-        await service.volumes.snapshot(image_id, image_id)
-    await service.images.fill(image_id, Place(image_id, image_id), row["size"] * GIB)
 
     async def finish(db: Connection) -> None:
         await volumes.change(db, service, row["id"], status=asked["back_to"])
