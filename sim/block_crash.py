@@ -27,7 +27,7 @@ from volume.port import BLOCK_BYTES
 from volume.site import site_of
 from volume.tuning import Tuning
 
-MUTANTS = ("early-flush", "early-removal", "no-end")
+MUTANTS = ("early-flush", "early-removal", "no-end", "no-pins")
 WRONG_MAX = 20
 SMALL = Tuning(
     batch_blocks=6,

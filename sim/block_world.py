@@ -19,6 +19,7 @@ from volume.objects import Piece
 
 UNKNOWN = 0.02  # of the changes
 DELAY_S = 0.002
+LATE_S = 0.2  # after which what somebody gave up may still take effect
 SUBSETS_MAX = 8
 
 
@@ -140,25 +141,34 @@ class CrashObjects:
         try:
             await self._wait()
             if lost and self._chance.random() < 0.5:
+                self._land_late(number, change)
                 raise UnknownOutcome("UnknownOutcome", "nobody knows whether it took effect")
+            self._flying.pop(number)
             change.apply(self.world)
         except asyncio.CancelledError:
-            if self._chance.random() < 0.5:
-                self._land(change)
+            self._land_late(number, change)
             raise
-        finally:
-            del self._flying[number]
         self.point()
         await self._wait()
         if lost:
             raise UnknownOutcome("UnknownOutcome", "nobody knows whether it took effect")
 
-    def _land(self, change: Change) -> None:
-        """Whoever asked has gone; it takes effect nevertheless."""
+    def _land_late(self, number: int, change: Change) -> None:
+        """Nobody waits for it any more; it takes effect later, or never."""
+        if number not in self._flying:
+            return
+        if change.kind == "drop" or self._chance.random() < 0.3:
+            del self._flying[number]
+            return
+        wait_s = self._chance.random() * LATE_S
+        asyncio.get_running_loop().call_later(wait_s, self._land, number)
+
+    def _land(self, number: int) -> None:
         try:
-            change.apply(self.world)
+            self._flying.pop(number).apply(self.world)
         except (NotFound, PreconditionFailed, Conflict):
             return
+        self.point()
 
     def _room(self, volume: str) -> dict[str, Stored]:
         room = self.world.get(volume)

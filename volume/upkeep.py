@@ -140,7 +140,8 @@ class Upkeep:
             state = without_expired(state, now_us)
             checkpoints = self._kept(state, new, now_us)
             limit = checkpoints[0].position
-            free[:] = ledger.removable(held(state), limit)
+            pins = [] if "no-pins" in self._site.tuning.broken else held(state)
+            free[:] = ledger.removable(pins, limit)
             deaths = [ledger.deaths[number] for number in free]
             wanted = changed(
                 state,
