@@ -90,8 +90,6 @@ def full(call: Call, row: Row, context: Context) -> dict[str, Any]:
         "attachments": [attachment_shown(call, one) for one in attached],
         "migration_status": row["migration_status"] if admin else None,
     }
-    if row["image_metadata"]:
-        shown["volume_image_metadata"] = row["image_metadata"]
     shown.update(_by_version(call, row, admin=admin))
     return shown
 
@@ -120,6 +118,8 @@ def _by_version(call: Call, row: Row, *, admin: bool) -> dict[str, Any]:
 def extended(call: Call, row: Row, context: Context) -> dict[str, Any]:
     """A volume with its details, as answers to GET hold it."""
     shown = full(call, row, context)
+    if row["image_metadata"]:
+        shown["volume_image_metadata"] = row["image_metadata"]
     target = about(row)
     if call.may("volume_extension:volume_host_attribute", of=target):
         shown["os-vol-host-attr:host"] = context.service.pool
