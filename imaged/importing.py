@@ -42,12 +42,11 @@ class Importer:
         mine = await self._claim(task)
         if mine is None:
             return
-        image_id = mine["image_id"]
         try:
             async with leases.renewed(self._library, tasks.TABLE, mine["id"]):
                 image_id = await self._perform(mine)
         except RingstackError as error:
-            await self._fail(mine, image_id, error.message)
+            await self._fail(mine, error.message)
             return
         async with self._library.database.write() as db:
             result = {"image_id": image_id}
@@ -72,7 +71,7 @@ class Importer:
             }
             await rows.update(db, tasks.TABLE, row["id"], changes)
         if dead or row["status"] == states.PROCESSING:
-            await self._fail(row, row["image_id"], DIED)
+            await self._fail(row, DIED)
             return None
         return {**row, **changes}
 
@@ -114,11 +113,13 @@ class Importer:
             await rows.update(db, tasks.TABLE, task["id"], {"image_id": image_id})
         return await self._begin(image_id)
 
-    async def _fail(self, task: Row, image_id: str | None, message: str) -> None:
+    async def _fail(self, task: Row, message: str) -> None:
         log.warning("import task %s failed: %s", task["id"], message)
         now_us = self._library.now_us()
-        if image_id is not None:
-            await self._put_back(image_id)
+        async with self._library.database.read() as db:
+            row = await rows.by_id(db, tasks.TABLE, task["id"])
+        if row is not None and row["image_id"] is not None:
+            await self._put_back(row["image_id"])
         async with self._library.database.write() as db:
             await tasks.finish(db, task["id"], now_us, message=message)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.api.fault import Fault, conflict
 from core.database import Connection
-from core.errors import NotFound, Refused
+from core.errors import Conflict, NotFound, Refused
 from core.rows import Row
 from imaged import images, leases, states
 from imaged.content import HASH_ALGORITHM, Contents, Stored
@@ -118,6 +118,8 @@ class Intake:
                 size_hint=size_hint or 0,
                 size_max=self._library.settings.image_bytes_max,
             )
+        except Conflict as error:  # an image of this id was deleted, and volumes live on its bytes
+            raise conflict(error.message) from None
         except Refused as error:
             if error.code == "TooLarge":
                 raise Fault(413, f"The incoming image is too large: {error.message}") from None

@@ -83,7 +83,11 @@ class Runner:
             self._begin(task["id"], self._importer.run(task))
         for row in found:
             what = states.due(
-                row, now_us=now_us, node=self._library.node, owner=self._library.owner
+                row,
+                now_us=now_us,
+                node=self._library.node,
+                owner=self._library.owner,
+                tasks={task["id"] for task in waiting},
             )
             if what is not None:
                 self._begin(row["id"], self._do(row, what))

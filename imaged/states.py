@@ -6,7 +6,7 @@ how long it may go on without a sign of life. What a dead process left is undone
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -69,8 +69,8 @@ def abandoned(row: Row, *, now_us: int, node: str, owner: str) -> bool:
     return bool(row["busy_owner"] != owner and row["busy_owner"].startswith(f"{node}/"))
 
 
-def due(row: Row, *, now_us: int, node: str, owner: str) -> Due | None:
-    """What is due on an image; None when somebody is at it or nothing is."""
+def due(row: Row, *, now_us: int, node: str, owner: str, tasks: Collection[str] = ()) -> Due | None:
+    """What is due on an image; None when somebody is at it or nothing is. `tasks`: those that are not finished."""
     dead = abandoned(row, now_us=now_us, node=node, owner=owner)
     if row["busy_kind"] and not dead:
         return None
@@ -78,8 +78,8 @@ def due(row: Row, *, now_us: int, node: str, owner: str) -> Due | None:
         return Due.REMOVE
     if row["status"] == SAVING or (row["status"] == UPLOADING and row["busy_kind"] == STAGE):
         return Due.UNDO
-    if row["status"] == IMPORTING and row["task_id"] is None:
-        return Due.UNDO  # of an image by location: an import's task puts its image back itself
+    if row["status"] == IMPORTING and row["task_id"] not in tasks:
+        return Due.UNDO  # otherwise its task puts it back
     if row["busy_kind"]:
         return Due.RELEASE
     if row["status"] in READABLE and row["hash_due"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from blockd import cut, messages, volumes
@@ -9,8 +10,10 @@ from blockd.port import Place
 from blockd.service import GIB, Service
 from blockd.worker import Deed, Finish
 from core.database import Connection
-from core.errors import Conflict, NotFound, Refused
+from core.errors import Conflict, NotFound, Refused, Unavailable
 from core.rows import Row
+
+_removals: set[asyncio.Task[None]] = set()  # of images; the loop itself keeps no task alive
 
 
 async def upload(service: Service, work: Row) -> Finish:
@@ -38,8 +41,15 @@ async def give_up(service: Service, db: Connection, work: Row, reason: str) -> N
     asked = work["parameters"]
     await volumes.change(db, service, work["subject_id"], status=asked["back_to"])
     await messages.tell(db, service, work, f"copy volume to image:{reason}")
-    with suppress(NotFound, Refused):
-        await service.images.delete(asked["image_id"])
+    # once this transaction is over: the Image API writes to the same database
+    removal = asyncio.create_task(_remove_image(service, asked["image_id"]))
+    _removals.add(removal)
+    removal.add_done_callback(_removals.discard)
+
+
+async def _remove_image(service: Service, image_id: str) -> None:
+    with suppress(NotFound, Refused, Unavailable):
+        await service.images.delete(image_id)
 
 
 DEEDS = {"volume.upload": Deed(upload, give_up)}

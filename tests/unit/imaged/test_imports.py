@@ -92,6 +92,12 @@ def test_a_task_makes_an_image(site: ImageSite, web: WebServer) -> None:
     listed = site.call("GET", "/v2/tasks?status=success", who="admin").body["tasks"]
     assert [row["id"] for row in listed] == [task["id"]]
     assert site.call("DELETE", f"/v2/tasks/{task['id']}", who="admin").status == 405
+    given["import_from"] = f"{web.url}/missing"
+    failing = site.call("POST", "/v2/tasks", body, who="admin").body["id"]
+    site.settle()
+    failed = site.call("GET", f"/v2/tasks/{failing}", who="admin").body
+    assert (failed["status"], "404" in failed["message"]) == ("failure", True)
+    assert site.show(failed["image_id"], who="admin")["status"] == "queued"
     site.env.advance(49 * 3600)
     site.settle()
     assert site.call("GET", f"/v2/tasks/{task['id']}", who="admin").status == 404
