@@ -24,6 +24,14 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     length: int
 
 
+class About(msgspec.Struct, frozen=True):
+    """What a volume was besides its bytes; a restored one is that again."""
+
+    bootable: bool = False
+    metadata: dict[str, str] = {}
+    image_metadata: dict[str, str] | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A backup's contents. `size`: of the volume, bytes."""
 
@@ -31,6 +39,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     volume_id: str
     size: int
     chunks: dict[int, Chunk]
+    about: About = About()
     chunk_bytes: int = CHUNK_BYTES
     format: int = FORMAT
 

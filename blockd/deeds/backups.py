@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from blockd import backups, cut, manifest, messages, snapshots, volumes
 from blockd.deeds.volumes import make_empty
-from blockd.manifest import CHUNK_BYTES, Chunk, Manifest
+from blockd.manifest import CHUNK_BYTES, About, Chunk, Manifest
 from blockd.service import GIB, Service
 from blockd.volume_types import TABLE as TYPES
 from blockd.worker import Deed, Finish
@@ -21,13 +21,12 @@ from core.rows import Row
 from volume.port import Disk
 
 
-async def _pin(service: Service, row: Row) -> tuple[str, str]:
+async def _pin(service: Service, row: Row, volume: Row) -> tuple[str, str]:
     """The position to back up: the snapshot's, or a new one of the volume."""
-    async with service.database.read() as db:
-        if row["snapshot_id"] is not None:
+    if row["snapshot_id"] is not None:
+        async with service.database.read() as db:
             found = await snapshots.get(db, row["snapshot_id"])
-            return found["engine_id"], found["engine_snapshot_id"]
-        volume = await volumes.get(db, row["volume_id"])
+        return found["engine_id"], found["engine_snapshot_id"]
     pin = f"backup-{row['id']}"
     await cut.flush(service, volume["engine_id"])
     with suppress(Conflict):
@@ -90,7 +89,8 @@ async def create(service: Service, work: Row) -> Finish:
     async with service.database.read() as db:
         row = await backups.get(db, work["subject_id"])
         parent = await backups.get(db, row["parent_id"]) if row["parent_id"] else None
-    engine_id, pin = await _pin(service, row)
+        volume = await volumes.get(db, row["volume_id"])
+    engine_id, pin = await _pin(service, row, volume)
     disk = await service.volumes.view(engine_id, snapshot_id=pin)
     try:
         old: dict[int, Chunk] = {}
@@ -100,7 +100,8 @@ async def create(service: Service, work: Row) -> Finish:
             touched = await _touched(service, parent, engine_id, pin)
             wanted = (wanted | set(old)) if touched is None else touched
         chunks = await _store(service, row, disk, wanted, old)
-        made = Manifest(row["id"], row["volume_id"], disk.size, chunks)
+        about = About(volume["bootable"], volume["metadata"], volume["image_metadata"])
+        made = Manifest(row["id"], row["volume_id"], disk.size, chunks, about)
     finally:
         await disk.close()
     data = manifest.encode(made)
@@ -172,7 +173,16 @@ async def restore(service: Service, work: Row) -> Finish:
 
     async def finish(db: Connection) -> None:
         await backups.change(db, service, row["id"], status="available")
-        await volumes.change(db, service, volume["id"], status="available")
+        about = contents.about
+        await volumes.change(
+            db,
+            service,
+            volume["id"],
+            status="available",
+            bootable=about.bootable,
+            metadata=about.metadata,
+            image_metadata=about.image_metadata,
+        )
 
     return finish
 

@@ -114,10 +114,12 @@ def test_a_damaged_backup_is_never_restored(site: BlockSite, harm: str) -> None:
 
 def test_a_volume_may_be_made_of_a_backup(site: BlockSite) -> None:
     """From version 3.47 on."""
-    volume = site.make("volume", size=1)["id"]
+    volume = site.make("volume", size=1, metadata={"kind": "garden"})["id"]
+    site.call("POST", f"/volumes/{volume}/action", {"os-set_bootable": {"bootable": True}})
     site.write(volume, 0, b"seed")
     made = backup(site, volume)
     grown = site.make("volume", backup_id=made["id"], size=2)
+    assert (grown["metadata"], grown["bootable"]) == ({"kind": "garden"}, "true")
     assert site.read(grown["id"], 0, 4) == b"seed"
     assert grown["size"] == 2
 
