@@ -23,7 +23,7 @@ class Tuning(NamedTuple):
     delta_bytes: int = 256 * 1024  # a delta grows up to here before another is begun
     delta_runs: int = 64 * 1024  # then a base is written, unless the map is so large that it waits
     parts_max: int = 24
-    full_ratio: float = 0.8  # what is live of the log, below which the collector works
+    full_ratio: float = 0.78  # what is live of the log, below which the collector works
     collect_min_blocks: int = 8 * DATA_BLOCKS_MAX  # of garbage before it is worth anything
     collect_overhead: int = 1  # blocks that being an object costs
     replay_ahead: int = 32

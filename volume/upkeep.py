@@ -92,6 +92,11 @@ class Upkeep:
         finally:
             self._task = None
 
+    async def idle(self) -> None:
+        """Until nothing is under way."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
     async def stop(self) -> None:
         """Leave off."""
         task = self._task
