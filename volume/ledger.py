@@ -129,17 +129,14 @@ class Ledger:
 
         `limit`: deaths after it do not count (the newest durable checkpoint, or where a retention window begins).
         """
-        free = []
-        for number, death in self.deaths.items():
-            if death > limit or number > limit:
-                continue
-            needed = any(
-                number <= one.position and (one.position < death or number > one.checkpoint)
-                for one in held
-            )
-            if not needed:
-                free.append(number)
-        return sorted(free)
+        count = len(self.deaths)
+        numbers = np.fromiter(self.deaths.keys(), np.int64, count)
+        deaths = np.fromiter(self.deaths.values(), np.int64, count)
+        free = (deaths <= limit) & (numbers <= limit)
+        for one in held:
+            reads = (one.position < deaths) | (numbers > one.checkpoint)
+            free &= ~((numbers <= one.position) & reads)
+        return [int(number) for number in np.sort(numbers[free])]
 
     def garbage(self, above: int) -> int:
         """Dead blocks in objects after a position that still hold live ones."""

@@ -146,7 +146,14 @@ class Log:
             raise self.trouble or Unavailable("NotDurable", "the log does not advance") from None
 
     async def _store(self, ticket: Ticket, entry: Entry, body: bytes) -> None:
-        """Put one object, for as long as it takes."""
+        """Put one object; what cannot be waited out ends the log."""
+        try:
+            await self._put(ticket, entry, body)
+        except RingstackError as error:
+            self._fail(error)
+
+    async def _put(self, ticket: Ticket, entry: Entry, body: bytes) -> None:
+        """For as long as it takes."""
         name = entry_name(self._row, entry.sequence)
         pause_s = RETRY_S
         while self.failure is None:

@@ -24,6 +24,7 @@ from volume.state import Checkpoint, Part, State, changed, held, parts_of, witho
 
 log = logging.getLogger("ringstack.volume")
 NAMES_AT_ONCE = 1000
+LOOK_EVERY = 4  # entries between two looks at the garbage
 
 
 class Upkeep:
@@ -45,6 +46,7 @@ class Upkeep:
         self._retention_s = state.retention_s
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._seen = 0
         self._stuck_at = 0  # garbage that could not be collected, in blocks
         self.moved_blocks = 0
 
@@ -54,7 +56,9 @@ class Upkeep:
         """An entry was committed."""
         self._fresh.append(entry)
         self._fresh_blocks += entry.blocks
-        if self._task is None and (self._checkpoint_due() or self._collection_due()):
+        self._seen += 1
+        look = self._seen % LOOK_EVERY == 0 and self._collection_due()
+        if self._task is None and (look or self._checkpoint_due()):
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def start(self) -> None:
