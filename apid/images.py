@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from apid.doors import door
 from authd.authority import Authority
-from core.installation import Config, Installation, host_of
+from core.installation import Config, Installation, host_of, identity_url
+from core.service_identity import ServiceIdentity
 from imaged.app import PREFIX, Service, make_service, open_library
+from imaged.limits import IdentityLimits
 from volume.port import Volumes
 
 TYPE = "image"
@@ -22,6 +24,9 @@ async def open_images(
         data=installation.data,
         policy_file=installation.policy / "image.yaml",
         node=config.node,
+        limits=IdentityLimits(
+            authority.env, identity_url(config), ServiceIdentity(authority.env, authority.keyring)
+        ),
     )
     address = f"http://{host_of(config)}:{config.api_port}"
     return make_service(library, door(authority, TYPE, PREFIX), address)

@@ -167,23 +167,29 @@ class Imports:
         task = self._task(call, tasks.LOCATION, row["id"], {"loc_url": body["url"]})
         now_us = self._library.now_us()
         async with self._database.write() as db:
-            row = await leases.held(db, images.TABLE, row["id"], self._library.owner) or row
-            if row["status"] == states.DELETED:
-                raise images.absent(row["id"])
-            await images.move(
-                db,
-                row,
-                states.ACTIVE,
-                now_us,
-                size=size,
-                virtual_size=size,
-                os_hash_algo=HASH_ALGORITHM,
-                os_hash_value=validation,
-                hash_due=validation is None,
-                **leases.FREE,
-            )
-            await rows.insert(db, tasks.TABLE, task)
-            await tasks.finish(db, task["id"], now_us, result={"image_id": row["id"]})
+            now = await rows.by_id(db, images.TABLE, row["id"])
+            if now is not None and now["status"] == states.IMPORTING:
+                row = now
+                await images.move(
+                    db,
+                    row,
+                    states.ACTIVE,
+                    now_us,
+                    size=size,
+                    virtual_size=size,
+                    os_hash_algo=HASH_ALGORITHM,
+                    os_hash_value=validation,
+                    hash_due=validation is None,
+                    **leases.FREE,
+                )
+                await rows.insert(db, tasks.TABLE, task)
+                await tasks.finish(db, task["id"], now_us, result={"image_id": row["id"]})
+            elif now is not None:  # deleted meanwhile: what has been adopted goes with it
+                await rows.update(db, images.TABLE, row["id"], leases.FREE)
+        if now is None:
+            await self._contents.discard(row["id"])
+        if now is None or now["status"] != states.IMPORTING:
+            raise images.absent(row["id"])
         self._runner.ask()
         return Answer(b"", headers=(("Content-Type", "text/html; charset=UTF-8"),))
 
