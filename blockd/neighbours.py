@@ -127,7 +127,10 @@ class HttpImages:
 
     async def delete(self, image_id: str) -> None:
         """Remove an image."""
-        await self._client.call("DELETE", f"/v2/images/{image_id}", headers=self._own())
+        path = f"/v2/images/{image_id}"
+        reply = await self._client.call("DELETE", path, headers=self._own())
+        if reply.status != 404:
+            check(reply, f"image {image_id}")
 
 
 class SwiftChunks:

@@ -16,6 +16,7 @@ from core.rows import Row
 TABLE = work.work
 LEASE_US = 20_000_000
 SECOND_US = 1_000_000
+FOLLOW_S = 3600
 
 
 async def add(
@@ -49,6 +50,24 @@ async def add(
             "deadline_us": now_us + (delay_s + deadline_s) * SECOND_US,
         },
     )
+
+
+async def follow(db: Connection, service: Service, before: Row, kind: str, subject_id: str) -> None:
+    """Promise something more, for whom another row was, in the transaction that ends that."""
+    now_us = service.now_us()
+    row = {
+        **before,
+        "id": service.new_id(),
+        "kind": kind,
+        "subject_id": subject_id,
+        "parameters": {},
+        "attempts": 0,
+        "owner": None,
+        "lease_us": now_us,
+        "created_us": now_us,
+        "deadline_us": now_us + FOLLOW_S * SECOND_US,
+    }
+    await rows.insert(db, TABLE, row)
 
 
 async def claim(db: Connection, owner: str, now_us: int, most: int) -> list[Row]:

@@ -81,6 +81,7 @@ class MemoryImages:
         self.places: dict[str, Place] = {}
         self.deleted: list[str] = []
         self.made = 0
+        self.refusing = False
 
     def add(self, image: ImageInfo, place: Place | None = None) -> None:
         self.images[image.id] = image
@@ -113,6 +114,8 @@ class MemoryImages:
         return image
 
     async def fill(self, image_id: str, place: Place, size: int) -> None:
+        if self.refusing:
+            raise Refused("Refused", "the image is not wanted")
         old = self.images[image_id]
         self.images[image_id] = ImageInfo(
             id=old.id, status="active", name=old.name, disk_format=old.disk_format, size=size

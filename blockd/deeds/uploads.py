@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
 from blockd import cut, messages, volumes
+from blockd import work as promises
 from blockd.port import Place
 from blockd.service import GIB, Service
 from blockd.worker import Deed, Finish
 from core.database import Connection
-from core.errors import Conflict, NotFound, Refused, Unavailable
+from core.errors import Conflict
 from core.rows import Row
-
-_removals: set[asyncio.Task[None]] = set()  # of images; the loop itself keeps no task alive
 
 
 async def upload(service: Service, work: Row) -> Finish:
@@ -41,15 +39,26 @@ async def give_up(service: Service, db: Connection, work: Row, reason: str) -> N
     asked = work["parameters"]
     await volumes.change(db, service, work["subject_id"], status=asked["back_to"])
     await messages.tell(db, service, work, f"copy volume to image:{reason}")
-    # once this transaction is over: the Image API writes to the same database
-    removal = asyncio.create_task(_remove_image(service, asked["image_id"]))
-    _removals.add(removal)
-    removal.add_done_callback(_removals.discard)
+    # not in here: the Image API writes to the same database
+    await promises.follow(db, service, work, "image.remove", asked["image_id"])
 
 
-async def _remove_image(service: Service, image_id: str) -> None:
-    with suppress(NotFound, Refused, Unavailable):
-        await service.images.delete(image_id)
+async def remove_image(service: Service, work: Row) -> Finish:
+    """Remove an image that came to nothing."""
+    await service.images.delete(work["subject_id"])
+
+    async def finish(db: Connection) -> None:
+        del db
+
+    return finish
 
 
-DEEDS = {"volume.upload": Deed(upload, give_up)}
+async def leave(service: Service, db: Connection, work: Row, reason: str) -> None:
+    """A queued image that nobody can use is all that is left."""
+    del service, db, work, reason
+
+
+DEEDS = {
+    "volume.upload": Deed(upload, give_up),
+    "image.remove": Deed(remove_image, leave),
+}

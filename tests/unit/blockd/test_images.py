@@ -90,6 +90,19 @@ def test_an_image_is_made_of_a_volume(site: BlockSite) -> None:
     assert site.call("POST", f"/volumes/{other['id']}/action", qcow2).status == 501
 
 
+def test_an_image_that_comes_to_nothing_is_removed(site: BlockSite) -> None:
+    """The volume is as before, and its project is told."""
+    row = site.make("volume", size=1)
+    site.images.refusing = True
+    given = {"os-volume_upload_image": {"image_name": "mine"}}
+    reply = site.call("POST", f"/volumes/{row['id']}/action", given)
+    assert reply.status == 202
+    site.settle()
+    assert site.images.deleted == [reply.body["os-volume_upload_image"]["image_id"]]
+    assert site.status("volume", row["id"]) == "available"
+    assert len(site.call("GET", "/messages").body["messages"]) == 1
+
+
 def test_a_volume_begins_again_with_an_image(site: BlockSite, image: str) -> None:
     """From 3.68 on; what it held goes, unless a snapshot of it is kept."""
     row = site.make("volume", size=2)
