@@ -15,7 +15,6 @@ from blockd.port import ExportInfo, Limits
 from blockd.service import Service
 from blockd.tables import attachment
 from core import rows
-from core.api.call import Call
 from core.api.fault import Fault, bad_request
 from core.database import Connection
 from core.rows import Row
@@ -170,9 +169,8 @@ async def settle_status(db: Connection, service: Service, volume_id: str) -> Non
         await work.end_for(db, volume_id, "volume.unstick")
 
 
-async def of_volume(db: Connection, call: Call, volume_id: str) -> list[Row]:
+async def of_volume(db: Connection, volume_id: str) -> list[Row]:
     """Attachments of one volume, for its actions."""
-    del call
     statement = sa.select(TABLE).where(TABLE.c.volume_id == volume_id)
     return await rows.rows(db, statement.order_by(TABLE.c.created_us))
 

@@ -82,6 +82,7 @@ class MemoryImages:
         self.deleted: list[str] = []
         self.made = 0
         self.refusing = False
+        self.asked: list[str] = []  # tokens
 
     def add(self, image: ImageInfo, place: Place | None = None) -> None:
         self.images[image.id] = image
@@ -89,6 +90,7 @@ class MemoryImages:
             self.places[image.id] = place
 
     async def show(self, image: str, *, token: str) -> ImageInfo:
+        self.asked.append(token)
         found = [one for one in self.images.values() if image in {one.id, one.name}]
         if len(found) > 1:
             raise Conflict("Ambiguous", "Multiple matches found")

@@ -161,7 +161,7 @@ class AttachActions:
         async with self._database.read() as db:
             row = await self._row(db, call)
             volumes.check_status(row, "in-use", "detaching")
-            found = await attachments.of_volume(db, call, row["id"])
+            found = await attachments.of_volume(db, row["id"])
             one = attachments.named(found, given.get("attachment_id"))
         await self._drop(row, one)
 
@@ -179,7 +179,7 @@ class AttachActions:
         given = call.body["os-force_detach"]
         async with self._database.read() as db:
             row = await self._row(db, call)
-            found = await attachments.of_volume(db, call, row["id"])
+            found = await attachments.of_volume(db, row["id"])
             one = attachments.named(found, given.get("attachment_id"))
         if one is None:
             raise bad_request(f"Volume {row['id']} is not attached.")
@@ -191,7 +191,7 @@ class AttachActions:
         async with self._database.write() as db:
             row = await self._row(db, call)
             volumes.check_status(row, "available", "attaching", "reserved", "in-use", "detaching")
-            found = await attachments.of_volume(db, call, row["id"])
+            found = await attachments.of_volume(db, row["id"])
             host = connector.get("host")
             same = [one for one in found if one["host"] == host or one["connector"] is None]
             one = same[0] if same else await self._fresh(db, row)
@@ -209,7 +209,7 @@ class AttachActions:
         connector = call.body["os-terminate_connection"]["connector"]
         async with self._database.read() as db:
             row = await self._row(db, call)
-            found = await attachments.of_volume(db, call, row["id"])
+            found = await attachments.of_volume(db, row["id"])
         host = connector.get("host")
         for one in found:
             if host is None or one["host"] == host:

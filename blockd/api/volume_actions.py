@@ -308,12 +308,16 @@ class VolumeActions:
         if "migration_status" in given:
             moved = given["migration_status"]
             changes["migration_status"] = None if moved in {None, "none"} else moved[:64]
-        async with self._database.write() as db:
+        detached = given.get("attach_status") == "detached"
+        async with self._database.read() as db:
             row = await self._row(db, call)
+            found = await attachments.of_volume(db, row["id"]) if detached else []
+        for one_of in found:  # nobody may go on writing through what is forgotten
+            await self._service.exports.close(one_of["id"])
+        async with self._database.write() as db:
+            for one_of in found:
+                await attachments.remove(db, self._service, one_of)
             await volumes.change(db, self._service, row["id"], **changes)
-            if given.get("attach_status") == "detached":
-                for one_of in await attachments.of_volume(db, call, row["id"]):
-                    await attachments.remove(db, self._service, one_of)
 
     async def force_delete(self, call: Call) -> None:
         """Remove it whatever its status."""
