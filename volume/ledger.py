@@ -165,6 +165,14 @@ class Ledger:
         taken = [int(one) + self.first for one in found[total <= blocks_max]]
         return taken or [int(one) + self.first for one in found[:1]]
 
+    def small(self, blocks: int, *, above: int, below: int) -> NDArray[np.int64]:
+        """Objects with live blocks, and of at most so many at all, between two positions; oldest first."""
+        low = max(0, above + 1 - self.first)
+        high = max(low, min(self.top, below) - self.first)
+        sizes = (self._sizes[low:high] & (_MOVED - 1)).astype(np.int64) - 1
+        found = np.flatnonzero((self._live[low:high] > 0) & (sizes <= blocks))
+        return found + (low + self.first)
+
     def live_of(self, number: int) -> int:
         """Blocks of an object that the map names."""
         return int(self._live[number - self.first]) if self.first <= number < self.top else 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from core.env import Env
 from core.errors import NotFound
@@ -13,6 +15,7 @@ from volume.port import BLOCK_BYTES
 from volume.progress import Progress, still_there
 from volume.site import Site
 
+AT_ONCE = 16
 WHOLE_RUNS = 16  # more runs than that of one object are read as one
 
 
@@ -39,6 +42,14 @@ class MoveCargo:
         return entry, b"".join((*self._data, encode_footer(entry)))
 
 
+class Taken(NamedTuple):
+    """A run that was read, and the entry in which a client wrote it."""
+
+    run: Run
+    origin: int
+    data: bytes | memoryview
+
+
 class Mover:
     """Prepares cargoes."""
 
@@ -51,16 +62,24 @@ class Mover:
 
     async def live(self, numbers: Sequence[int]) -> MoveCargo:
         """What the map still takes from these entries."""
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(number: int) -> list[Taken]:
+            async with limit:
+                entry = await self._entry(number)
+                if entry is None:
+                    return []
+                there = still_there(self._progress.map, number, list(entry.runs))
+                runs = [Run(block, len(places), int(places[0])) for block, places in there]
+                return await self._take(entry, runs)
+
+        return self._loaded(await asyncio.gather(*(one(number) for number in numbers)))
+
+    def _loaded(self, found: Sequence[Sequence[Taken]]) -> MoveCargo:
+        """All of it, in order of the volume: what is read together then lies together."""
         cargo = MoveCargo(self._env, self._progress.size)
-        for number in numbers:
-            entry = await self._entry(number)
-            if entry is None:
-                continue
-            runs = [
-                Run(block, len(places), int(places[0]))
-                for block, places in still_there(self._progress.map, number, list(entry.runs))
-            ]
-            await self._fill(cargo, entry, runs)
+        for taken in sorted((one for part in found for one in part), key=lambda one: one.run):
+            cargo.take(taken.run, taken.origin, taken.data)
         return cargo
 
     async def _entry(self, number: int) -> Entry | None:
@@ -68,25 +87,26 @@ class Mover:
 
     async def foreign(self, runs: Sequence[Run]) -> MoveCargo:
         """Runs of the map that lie in objects of a parent."""
-        cargo = MoveCargo(self._env, self._progress.size)
         by_object: dict[int, list[Run]] = {}
         for run in runs:
             by_object.setdefault(run.object_number, []).append(run)
+        found: list[list[Taken]] = []
         for number, group in by_object.items():
             entry = await self._entry(number)
             if entry is None:
                 raise NotFound("NoSuchObject", f"entry {number} of a parent has gone")
-            await self._fill(cargo, entry, group)
-        return cargo
+            found.append(await self._take(entry, group))
+        return self._loaded(found)
 
-    async def _fill(self, cargo: MoveCargo, entry: Entry, runs: Sequence[Run]) -> None:
+    async def _take(self, entry: Entry, runs: Sequence[Run]) -> list[Taken]:
         """Read runs of one object. Raises NotFound when it has gone."""
         if not runs:
-            return
+            return []
         row = self._table.row(entry.sequence)
         piece = await self._objects.find(row.volume, entry_name(row, entry.sequence))
         low = min(run.offset for run in runs)
         high = max(run.offset + run.length for run in runs)
+        taken: list[Taken] = []
         whole: memoryview | None = None
         if len(runs) > WHOLE_RUNS:
             start, length = low * BLOCK_BYTES, (high - low) * BLOCK_BYTES
@@ -99,7 +119,8 @@ class Mover:
                 data = whole[start - low * BLOCK_BYTES :][:length]
             for part, origin in origins(entry, run):
                 at = (part.block - run.block) * BLOCK_BYTES
-                cargo.take(part, origin, data[at : at + part.length * BLOCK_BYTES])
+                taken.append(Taken(part, origin, data[at : at + part.length * BLOCK_BYTES]))
+        return taken
 
 
 def origins(entry: Entry, run: Run) -> list[tuple[Run, int]]:

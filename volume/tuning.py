@@ -26,6 +26,9 @@ class Tuning(NamedTuple):
     full_ratio: float = 0.78  # what is live of the log, below which the collector works
     collect_min_blocks: int = 8 * DATA_BLOCKS_MAX  # of garbage before it is worth anything
     collect_overhead: int = 1  # blocks that being an object costs
+    small_blocks: int = 16  # an object of so few is small
+    small_count: int = 4096  # so many of them are worth being merged, whatever lives in them
+    look_every: int = 16  # entries between two looks at what could be collected
     replay_ahead: int = 32
     cache_bytes: int = 32 * MIB
     pieces_max: int = 2048  # objects whose manifest is remembered

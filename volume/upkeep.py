@@ -24,7 +24,6 @@ from volume.state import Checkpoint, Part, State, changed, held, parts_of, witho
 
 log = logging.getLogger("ringstack.volume")
 NAMES_AT_ONCE = 1000
-LOOK_EVERY = 4  # entries between two looks at the garbage
 
 
 class Upkeep:
@@ -56,10 +55,18 @@ class Upkeep:
         """An entry was committed."""
         self._fresh.append(entry)
         self._fresh_blocks += entry.blocks
-        self._seen += 1
-        look = self._seen % LOOK_EVERY == 0 and self._collection_due()
+        look = self._looks(entry) and self._collection_due()
         if self._task is None and (look or self._checkpoint_due()):
             self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def _looks(self, entry: Entry) -> bool:
+        """Every so many entries; a full one counts for a quarter of that."""
+        tuning = self._site.tuning
+        self._seen += 1 + entry.blocks * tuning.look_every // (4 * tuning.batch_blocks)
+        if self._seen < tuning.look_every:
+            return False
+        self._seen = 0
+        return True
 
     def start(self) -> None:
         """Begin with what an earlier attachment left undone."""
@@ -72,7 +79,25 @@ class Upkeep:
             or self._fresh_blocks >= tuning.checkpoint_blocks
         )
 
+    def _small(self) -> list[int]:
+        """Objects to be merged: the oldest small ones, when there are many."""
+        tuning, ledger = self._site.tuning, self._progress.ledger
+        below = self._progress.position - tuning.window
+        found = ledger.small(tuning.small_blocks, above=self._highest_pin, below=below)
+        if len(found) < tuning.small_count:
+            return []
+        numbers, blocks = [], 0
+        for number in found.tolist():
+            blocks += ledger.live_of(number)
+            if blocks > tuning.batch_blocks:
+                break
+            numbers.append(number)
+        return numbers
+
     def _collection_due(self) -> bool:
+        return self._garbage_due() or bool(self._small())
+
+    def _garbage_due(self) -> bool:
         tuning = self._site.tuning
         garbage = self._progress.ledger.garbage(self._highest_pin)
         used = self._progress.ledger.live_blocks
@@ -204,12 +229,14 @@ class Upkeep:
         """Copy what lives in the emptiest objects; they are dead once the copy is committed."""
         ledger, tuning = self._progress.ledger, self._site.tuning
         before = ledger.garbage(self._highest_pin)
-        numbers = ledger.victims(
-            tuning.batch_blocks,
-            above=self._highest_pin,
-            below=self._progress.position - tuning.window,
-            overhead=tuning.collect_overhead,
-        )
+        numbers = self._small()
+        if self._garbage_due():
+            numbers = ledger.victims(
+                tuning.batch_blocks,
+                above=self._highest_pin,
+                below=self._progress.position - tuning.window,
+                overhead=tuning.collect_overhead,
+            )
         if not numbers:
             self._stuck_at = before
             return

@@ -51,7 +51,7 @@ def test_4_kib_extents_take_four_bytes_each() -> None:
 @pytest.mark.slow
 def test_the_collector_writes_less_than_two_and_a_half_times_what_was_written() -> None:
     """Uniformly at random over a full volume, at the fill ratio that is kept by default."""
-    tuning = STANDARD._replace(batch_blocks=64, collect_min_blocks=64)
+    tuning = STANDARD._replace(batch_blocks=64, collect_min_blocks=64, look_every=1)
     figures = amplification(8192, 4, tuning=tuning)
     assert figures.fullness > tuning.full_ratio - 0.02
     assert figures.amplification <= 2.5

@@ -223,3 +223,23 @@ def test_fsck_and_the_orphan_sweep_take_volumes_for_any_account(tmp_path: Path) 
             await disk.close()
 
     asyncio.run(work())
+
+
+def test_many_small_entries_are_merged() -> None:
+    """Each write was synced alone; nothing of it died, and yet few objects are left."""
+
+    async def work(store, volumes: StoreVolumes) -> None:
+        await volumes.create("v", 512 * B)
+        disk = await volumes.attach("v", "test")
+        order = random.Random(1).sample(range(512), 200)
+        for block in order:
+            await disk.write(block * B, bytes([block % 251 + 1]) * B, durable=True)
+        await disk.upkeep.idle()
+        await disk.upkeep.collect_all()
+        left = sum(name.startswith("log/") for name in await objects(store))
+        assert left < 60
+        for block in order:
+            assert await disk.read(block * B, B) == bytes([block % 251 + 1]) * B
+        await disk.close()
+
+    on_memory(work)
