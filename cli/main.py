@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("cli.demo", "Store a directory, kill a storage node, read everything back."),
     "node": ("cli.node", "Machines of this cloud: let them join, list and remove them."),
     "ring": ("cli.ring", "Devices, placement and rebalancing."),
+    "image": ("cli.image", "Images: from files, URLs and the indexes of distributions."),
     "volume": ("cli.volume", "Volumes on this machine: a block device, or an NBD address."),
     "fsck": ("cli.fsck.command", "Prove that every object is there in full, or say what is not."),
     "sweep": ("cli.sweep", "Reclaim tombstones, drop blobs that nothing names."),
