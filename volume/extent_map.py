@@ -14,6 +14,7 @@ from volume.leaf import Displaced, Leaf, count_objects
 from volume.place import NEVER, OFFSET_BITS, Places, Run, holds_data, runs_of
 
 LEAF_BLOCKS = 16_384  # 64 MiB
+LEAVES_COUNTED = 512  # at once
 
 
 class ExtentMap:
@@ -132,8 +133,13 @@ class ExtentMap:
     def live(self) -> Displaced:
         """Blocks of every object that the map names."""
         counts: Displaced = {}
-        for leaf in self.leaves.values():
-            leaf.count(counts)
+        leaves = list(self.leaves.values())
+        for low in range(0, len(leaves), LEAVES_COUNTED):
+            by_granule: dict[int, list[Places]] = {}
+            for leaf in leaves[low : low + LEAVES_COUNTED]:
+                by_granule.setdefault(leaf.granule, []).append(leaf.granule_places())
+            for granule, found in by_granule.items():
+                count_objects(np.concatenate(found), granule, counts)
         return counts
 
     def coarsen(self) -> None:

@@ -72,11 +72,11 @@ class Leaf:
         spread += steps * data_mask(spread)
         return spread[low - first * granule : high - first * granule]
 
-    def count(self, counts: Displaced) -> None:
-        """Add the blocks of each object that it names."""
+    def granule_places(self) -> Places:
+        """Of the first block of every granule."""
         values = self.values.astype(np.uint64)
         values[values != NEVER] += np.uint64(self.base)
-        count_objects(values, self.granule, counts)
+        return values
 
     def assign(self, low: int, count: int, place: int) -> None:
         """Blocks from `low` on lie at `place` and after it, or are all holes of one entry."""
@@ -124,8 +124,7 @@ class Leaf:
             self._narrow()
 
     def _joins(self) -> bool:
-        values = self.values.astype(np.uint64)
-        values[values != NEVER] += np.uint64(self.base)
+        values = self.granule_places()
         left, right = values[::2], values[1::2]
         steps = data_mask(left) * np.uint64(self.granule)
         if self.granule >= DATA_GRANULE_MAX and bool(steps.any()):

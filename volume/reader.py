@@ -96,16 +96,33 @@ class Reader:
             if not run:
                 runs.append(run)
             run.append(chunk)
-        works = [self._read(piece, number, one) for one in runs]
-        if len(works) == 1 and not waiting:
-            await works[0]
-        else:
-            await asyncio.gather(*works, *waiting)
+        begun = [(self._begin(number, one), one) for one in runs]
+        try:
+            works = [self._read(piece, number, one) for one in runs]
+            if len(works) == 1 and not waiting:
+                await works[0]
+            else:
+                await asyncio.gather(*works, *waiting)
+        finally:
+            for future, chunks in begun:
+                self._end(number, chunks, future)
 
-    async def _read(self, piece: Piece, number: int, chunks: list[int]) -> None:
+    def _begin(self, number: int, chunks: list[int]) -> asyncio.Future[None]:
+        """From now on these are on their way: nobody else needs to ask for them."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for chunk in chunks:
             self._coming[number, chunk] = future
+        return future
+
+    def _end(self, number: int, chunks: list[int], future: asyncio.Future[None]) -> None:
+        """Whoever waited looks again, and asks itself if it must."""
+        for chunk in chunks:
+            if self._coming.get((number, chunk)) is future:
+                del self._coming[number, chunk]
+        if not future.done():
+            future.set_result(None)
+
+    async def _read(self, piece: Piece, number: int, chunks: list[int]) -> None:
         start = chunks[0] * CHUNK_BYTES
         length = min(len(chunks) * CHUNK_BYTES, piece.size - start)
         try:
@@ -116,14 +133,10 @@ class Reader:
         except NotFound:
             self._pieces.pop(number, None)
             raise
-        finally:
-            for chunk in chunks:
-                del self._coming[number, chunk]
-            future.set_result(None)  # whoever waited looks again, and asks itself if it must
 
     def _keep(self, key: Key, data: bytes) -> None:
+        self._held_bytes += len(data) - len(self._chunks.get(key, b""))
         self._chunks[key] = data
-        self._held_bytes += len(data)
         while self._held_bytes > self._cache_bytes and len(self._chunks) > 1:
             _, gone = self._chunks.popitem(last=False)
             self._held_bytes -= len(gone)

@@ -211,3 +211,25 @@ def test_reading_in_order_reads_ahead_and_again_reads_nothing() -> None:
         assert objects.reads == before
 
     on_moody(work, batch_blocks=512, cache_bytes=4 << 20, leaf_blocks=256, ahead_bytes=1 << 20)
+
+
+def test_many_readers_of_one_chunk_ask_once_and_one_that_leaves_hinders_nobody() -> None:
+    """Whoever waits for somebody else's read asks itself when that one was cancelled."""
+
+    async def work(objects: Moody, volumes: StoreVolumes) -> None:
+        await volumes.create("w", 256 * B)
+        disk = await volumes.attach("w", "test")
+        await disk.write(0, b"d" * (256 * B))
+        await disk.flush()
+        before = objects.reads
+        found = await asyncio.gather(*(disk.read(B, 2 * B) for _ in range(8)))
+        assert objects.reads == before + 1
+        assert all(one == b"d" * 2 * B for one in found)
+        leaving = asyncio.create_task(disk.read(64 * B, B))
+        waiting = [asyncio.create_task(disk.read(64 * B, 40 * B)) for _ in range(3)]
+        for _ in range(4):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        assert await asyncio.gather(*waiting) == [b"d" * 40 * B] * 3
+
+    on_moody(work, batch_blocks=256, cache_bytes=4 << 20, leaf_blocks=256, ahead_bytes=0)
