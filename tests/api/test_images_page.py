@@ -1,0 +1,38 @@
+"""What docs/images.md tells people to type works, in its order."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.nbd_tools import install
+from tests.running_cloud import BIN, RunningCloud
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_page_about_images_is_true(cloud: RunningCloud, tmp_path: Path) -> None:
+    """Every command of the page succeeds; the page is one session of a shell."""
+    install("qemu-img")
+    blocks = BLOCK.findall((ROOT / "docs" / "images.md").read_text())
+    assert len(blocks) > 6
+    wrapper = tmp_path / "bin" / "ringstack"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nexec {BIN}/ringstack "$@" --data {cloud.data}\n')
+    wrapper.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", "\n".join(blocks)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": f"{wrapper.parent}:{BIN}:{os.environ['PATH']}"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
