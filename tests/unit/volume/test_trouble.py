@@ -233,3 +233,38 @@ def test_many_readers_of_one_chunk_ask_once_and_one_that_leaves_hinders_nobody()
         assert await asyncio.gather(*waiting) == [b"d" * 40 * B] * 3
 
     on_moody(work, batch_blocks=256, cache_bytes=4 << 20, leaf_blocks=256, ahead_bytes=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_writers_beside_each_other_never_lose_a_byte(seed: int) -> None:
+    """Parts of the same blocks, zeros and flushes, with the collector at work under them."""
+
+    async def work(objects: Moody, volumes: StoreVolumes) -> None:
+        del objects
+        disk = await volumes.attach("v", "test")
+        model = bytearray(64 * B)
+
+        async def one(part: int) -> None:
+            chance = random.Random(seed * 100 + part)
+            low, high = part * 512, (part + 1) * 512
+            for _ in range(60):
+                start = chance.randrange(low, high)
+                at = chance.randrange(64) * B + start
+                data = chance.randbytes(chance.randrange(1, high - start + 1))
+                if chance.random() < 0.2:
+                    data = bytes(len(data))
+                    await disk.zero(at, len(data))
+                else:
+                    await disk.write(at, data, durable=chance.random() < 0.1)
+                model[at : at + len(data)] = data
+                if chance.random() < 0.3:
+                    assert await disk.read(at, len(data)) == data
+                await asyncio.sleep(chance.random() * 0.01)
+
+        await asyncio.gather(*(one(part) for part in range(8)))
+        assert await disk.read(0, 64 * B) == model
+        await disk.close()
+        disk = await volumes.attach("v", "test")
+        assert await disk.read(0, 64 * B) == model
+
+    on_moody(work)
