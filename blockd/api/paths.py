@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import wraps
 from typing import Any
 
 from core.api.call import Call
@@ -23,6 +24,7 @@ def both(routes: Iterable[Route]) -> list[Route]:
 def within_project(handler: Handler) -> Handler:
     """Refuse a path that names another project than the token's."""
 
+    @wraps(handler)
     async def checked(call: Call) -> Any:
         own = call.identity.project_id
         named = call.variables.setdefault("project_id", own)
