@@ -43,6 +43,7 @@ SMALL = Tuning(
     small_blocks=2,
     small_count=6,
     look_every=1,
+    rows_kept=3,
     replay_ahead=4,
     cache_bytes=128 * 1024,
     pieces_max=8,

@@ -1,12 +1,14 @@
 """How much of every log object is still in use, and which may go. Pure.
 
-Only objects of the volume's own part of the log are counted. An object without live blocks is dead; its death is the
-position at which the map gave up its last block (its own number if it never had data).
+Only objects of the volume's own part of the log are counted, in pages that go with their last object: numbers grow for
+ever, what exists does not. An object without live blocks is dead; its death is the position at which the map gave
+up its last block (its own number if it never had data).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,12 @@ from numpy.typing import NDArray
 from core.errors import Corrupt
 
 _MOVED = 1 << 15
-_FIRST_ROOM = 256
+_SIZE = _MOVED - 1
+PAGE = 1024
+_OBJECT = np.dtype([("number", "<u8"), ("size", "<u2")])
+_HEAD_BYTES = 32
+
+Numbers = NDArray[np.int64]
 
 
 class Held(NamedTuple):
@@ -25,102 +32,117 @@ class Held(NamedTuple):
     checkpoint: int
 
 
+class _Page:
+    """Counts of PAGE neighbours. `sizes`: blocks + 1 and whether the collector wrote it; 0: there is none."""
+
+    __slots__ = ("count", "live", "sizes")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sizes: NDArray[np.uint16] = np.zeros(PAGE, np.uint16)
+        self.live: NDArray[np.uint16] = np.zeros(PAGE, np.uint16)
+
+
+class Objects(NamedTuple):
+    """Objects that exist, by number: blocks of data, and how many of them the map names."""
+
+    numbers: Numbers
+    sizes: Numbers
+    live: Numbers
+
+
 class Ledger:
     """Counts by entry number, from `first` on."""
 
     def __init__(self, first: int) -> None:
         self.first = first
-        self.top = first  # one beyond the newest
-        self._sizes: NDArray[np.uint16] = np.zeros(_FIRST_ROOM, np.uint16)  # blocks + 1, 0: gone
-        self._live: NDArray[np.uint16] = np.zeros(_FIRST_ROOM, np.uint16)
         self.deaths: dict[int, int] = {}
         self.blocks = 0
         self.live_blocks = 0
         self.dead_blocks = 0  # of objects without live ones
+        self._pages: dict[int, _Page] = {}
 
     @property
     def object_count(self) -> int:
         """Objects that exist."""
-        return int(np.count_nonzero(self._sizes))
+        return sum(page.count for page in self._pages.values())
 
     @property
     def memory_bytes(self) -> int:
         """What the counts take."""
-        return self._sizes.nbytes + self._live.nbytes + 100 * len(self.deaths)
+        return 4 * PAGE * len(self._pages) + 100 * len(self.deaths)
 
-    def _index(self, number: int) -> int:
-        index = number - self.first
-        if index >= len(self._sizes):
-            room = max(2 * len(self._sizes), index + 1)
-            for name in ("_sizes", "_live"):
-                grown = np.zeros(room, np.uint16)
-                old = getattr(self, name)
-                grown[: len(old)] = old
-                setattr(self, name, grown)
-        return index
+    # -- what happens --------------------------------------------------------------------------
 
     def born(self, number: int, blocks: int, *, moved: bool) -> None:
         """An entry is in the log; none of its blocks is in the map yet."""
-        index = self._index(number)
-        self._sizes[index] = blocks + 1 | (_MOVED if moved else 0)
-        self.top = max(self.top, number + 1)
+        self._put(number, blocks + 1 | (_MOVED if moved else 0))
         self.blocks += blocks
         self.dead_blocks += blocks
         self.deaths[number] = number
 
-    def passed(self, number: int) -> None:
-        """An entry is in the log that never goes."""
-        self._index(number)
-        self.top = max(self.top, number + 1)
+    def _put(self, number: int, size: int) -> None:
+        page = self._pages.get(number // PAGE)
+        if page is None:
+            page = self._pages[number // PAGE] = _Page()
+        page.count += 1
+        page.sizes[number % PAGE] = size
 
-    def _size(self, index: int) -> int:
-        """Blocks of data of an object that exists."""
-        return max(0, int(self._sizes[index] & (_MOVED - 1)) - 1)
+    def _size(self, number: int) -> int:
+        """Blocks of data of an object; 0 when there is none."""
+        page = self._pages.get(number // PAGE)
+        return 0 if page is None else max(0, int(page.sizes[number % PAGE] & _SIZE) - 1)
 
     def size_of(self, numbers: Sequence[int]) -> int:
-        """Blocks of some objects of it together."""
-        return sum(self._size(number - self.first) for number in numbers)
+        """Blocks of some objects together."""
+        return sum(self._size(number) for number in numbers)
+
+    def live_of(self, number: int) -> int:
+        """Blocks of an object that the map names."""
+        page = self._pages.get(number // PAGE)
+        return 0 if page is None else int(page.live[number % PAGE])
+
+    def moved(self, number: int) -> bool:
+        """The object was written by the collector."""
+        page = self._pages.get(number // PAGE)
+        return page is not None and bool(page.sizes[number % PAGE] & _MOVED)
 
     def gained(self, number: int, count: int) -> None:
         """The map names so many more blocks of an object."""
         if number < self.first or not count:
             return
-        index = self._index(number)
-        self._live[index] += count
+        self._pages[number // PAGE].live[number % PAGE] += count
         self.live_blocks += count
         if self.deaths.pop(number, None) is not None:
-            self.dead_blocks -= self._size(index)
+            self.dead_blocks -= self._size(number)
 
     def lost(self, displaced: Mapping[int, int], position: int) -> None:
         """Entry `position` took so many blocks of each object out of the map."""
         for number, count in displaced.items():
             if number < self.first:
                 continue
-            index = number - self.first
-            left = int(self._live[index]) - count
+            live = self._pages[number // PAGE].live
+            left = int(live[number % PAGE]) - count
             assert left >= 0
-            self._live[index] = left
+            live[number % PAGE] = left
             self.live_blocks -= count
             if not left:
                 self.deaths[number] = position
-                self.dead_blocks += self._size(index)
-
-    def moved(self, number: int) -> bool:
-        """The object was written by the collector."""
-        if not self.first <= number < self.top:
-            return False
-        return bool(self._sizes[number - self.first] & _MOVED)
+                self.dead_blocks += self._size(number)
 
     def removed(self, number: int) -> None:
         """An object has gone."""
-        if not self.first <= number < self.top:
+        page = self._pages.get(number // PAGE)
+        if page is None or not page.sizes[number % PAGE]:
             return
-        index = number - self.first
-        size = self._size(index)
+        size = self._size(number)
         self.blocks -= size
-        self._sizes[index] = 0
         if self.deaths.pop(number, None) is not None:
             self.dead_blocks -= size
+        page.sizes[number % PAGE] = 0
+        page.count -= 1
+        if not page.count:
+            del self._pages[number // PAGE]
 
     # -- which may go --------------------------------------------------------------------------
 
@@ -138,80 +160,103 @@ class Ledger:
             free &= ~((numbers <= one.position) & reads)
         return [int(number) for number in np.sort(numbers[free])]
 
+    def objects(self, low: int, high: int) -> Objects:
+        """Those with numbers in [low, high), in order."""
+        numbers, sizes, live = [], [], []
+        for at in sorted(self._pages):
+            if (at + 1) * PAGE <= low or at * PAGE >= high:
+                continue
+            page = self._pages[at]
+            found = np.flatnonzero(page.sizes)
+            known = found + at * PAGE
+            inside = (known >= low) & (known < high)
+            found = found[inside]
+            numbers.append(known[inside])
+            sizes.append((page.sizes[found] & _SIZE).astype(np.int64) - 1)
+            live.append(page.live[found].astype(np.int64))
+        if not numbers:
+            none = np.zeros(0, np.int64)
+            return Objects(none, none, none)
+        return Objects(np.concatenate(numbers), np.concatenate(sizes), np.concatenate(live))
+
+    def any_in(self, low: int, high: int) -> bool:
+        """An object with a number in [low, high) exists."""
+        return bool(len(self.objects(low, high).numbers))
+
     def garbage(self, above: int) -> int:
         """Dead blocks in objects after a position that still hold live ones."""
-        skip = max(0, above + 1 - self.first)
-        if skip == 0:
+        if above < self.first:
             return self.blocks - self.live_blocks - self.dead_blocks
-        count = self.top - self.first
-        sizes = (self._sizes[skip:count] & (_MOVED - 1)).astype(np.int64) - 1
-        live = self._live[skip:count]
-        return int((sizes - live)[live > 0].sum())
+        found = self.objects(above + 1, 1 << 62)
+        return int((found.sizes - found.live)[found.live > 0].sum())
 
     def victims(self, blocks_max: int, *, above: int, below: int, overhead: int) -> list[int]:
         """Objects worth copying away, best first, with together at most `blocks_max` live blocks.
 
-        Best is who frees most for what is copied; `overhead` blocks are counted for being an object at all, so that
-        many small ones are worth being merged. Only objects between `above` and `below` are taken.
+        Best is who frees most for what is copied; `overhead` blocks are counted for being an object at all.
+        Only objects between `above` and `below` are taken.
         """
-        count = max(0, min(self.top, below) - self.first)
-        sizes = (self._sizes[:count] & (_MOVED - 1)).astype(np.int64) - 1
-        live = self._live[:count].astype(np.int64)
-        live[: max(0, above + 1 - self.first)] = 0
-        found = np.flatnonzero((live > 0) & (live < sizes))
-        use = live[found] / (sizes[found] + overhead)
-        found = found[np.argsort(use, kind="stable")]
-        total = np.cumsum(live[found])
-        taken = [int(one) + self.first for one in found[total <= blocks_max]]
-        return taken or [int(one) + self.first for one in found[:1]]
+        found = self.objects(above + 1, below)
+        some = (found.live > 0) & (found.live < found.sizes)
+        numbers, sizes, live = found.numbers[some], found.sizes[some], found.live[some]
+        order = np.argsort(live / (sizes + overhead), kind="stable")
+        total = np.cumsum(live[order])
+        return [int(number) for number in numbers[order][total <= blocks_max]]
 
-    def small(self, blocks: int, *, above: int, below: int) -> NDArray[np.int64]:
+    def small(self, blocks: int, *, above: int, below: int) -> Numbers:
         """Objects with live blocks, and of at most so many at all, between two positions; oldest first."""
-        low = max(0, above + 1 - self.first)
-        high = max(low, min(self.top, below) - self.first)
-        sizes = (self._sizes[low:high] & (_MOVED - 1)).astype(np.int64) - 1
-        found = np.flatnonzero((self._live[low:high] > 0) & (sizes <= blocks))
-        return found + (low + self.first)
-
-    def live_of(self, number: int) -> int:
-        """Blocks of an object that the map names."""
-        return int(self._live[number - self.first]) if self.first <= number < self.top else 0
+        found = self.objects(above + 1, below)
+        return found.numbers[(found.live > 0) & (found.sizes <= blocks)]
 
     # -- on disk -------------------------------------------------------------------------------
 
     def encode(self) -> bytes:
-        """Sizes and deaths; what is live follows from the map."""
-        count = self.top - self.first
+        """Objects with their sizes, and deaths."""
         deaths = np.array(sorted(self.deaths.items()), dtype="<u8").reshape(-1, 2)
-        head = np.array([self.first, count, len(deaths)], dtype="<u8")
-        sizes = self._sizes[:count].astype("<u2")
-        return head.tobytes() + deaths.tobytes() + sizes.tobytes()
+        rows = []
+        for at, page in sorted(self._pages.items()):
+            found = np.flatnonzero(page.sizes)
+            row = np.empty(len(found), _OBJECT)
+            row["number"], row["size"] = found + at * PAGE, page.sizes[found]
+            rows.append(row.tobytes())
+        head = np.array([self.first, self.object_count, len(deaths), 0], dtype="<u8")
+        return b"".join((head.tobytes(), deaths.tobytes(), *rows))
 
     @staticmethod
     def decode(raw: bytes | memoryview, live: Mapping[int, int]) -> Ledger:
         """With the counts of the map that it belongs to. Raises Corrupt("BadLedger")."""
-        if len(raw) < 24:
+        if len(raw) < _HEAD_BYTES:
             raise Corrupt("BadLedger", "the ledger of a volume is cut short")
-        first, count, dead = (int(one) for one in np.frombuffer(raw, "<u8", 3))
-        if len(raw) != 24 + 16 * dead + 2 * count or first < 1:
+        first, count, dead, _ = (int(one) for one in np.frombuffer(raw, "<u8", 4))
+        wanted = _HEAD_BYTES + 16 * dead + _OBJECT.itemsize * count
+        if len(raw) != wanted or not 0 < first < 1 << 48:
             raise Corrupt("BadLedger", "the ledger of a volume contradicts itself")
         ledger = Ledger(first)
-        ledger.top = first + count
-        if count:
-            ledger._index(first + count - 1)
-        ledger._sizes[:count] = np.frombuffer(raw, "<u2", count, 24 + 16 * dead)
-        pairs = np.frombuffer(raw, "<u8", 2 * dead, 24).reshape(-1, 2).tolist()
-        ledger.deaths = {int(number): int(death) for number, death in pairs}
-        known = ledger._sizes[:count]
-        ledger.blocks = int(((known[known > 0] & (_MOVED - 1)).astype(np.int64) - 1).sum())
+        pairs = np.frombuffer(raw, "<u8", 2 * dead, _HEAD_BYTES).reshape(-1, 2).tolist()
+        objects = np.frombuffer(raw, _OBJECT, count, _HEAD_BYTES + 16 * dead)
+        ledger._fill(objects["number"].astype(np.int64), objects["size"].astype(np.uint16))
+        ledger.deaths = dict(pairs)
         ledger.recount(live)
         return ledger
 
+    def _fill(self, numbers: Numbers, sizes: NDArray[np.uint16]) -> None:
+        """Take objects in order of their numbers. Raises Corrupt("BadLedger")."""
+        if not len(numbers):
+            return
+        sound = bool((np.diff(numbers) > 0).all()) and self.first <= int(numbers[0])
+        if not sound or not bool((sizes & _SIZE).all()):
+            raise Corrupt("BadLedger", "the ledger of a volume names what cannot be")
+        self.blocks = int(((sizes & _SIZE).astype(np.int64) - 1).sum())
+        pages = numbers // PAGE
+        cuts = [0, *(np.flatnonzero(np.diff(pages)) + 1).tolist(), len(numbers)]
+        for low, high in pairwise(cuts):
+            page = self._pages[int(pages[low])] = _Page()
+            page.sizes[numbers[low:high] % PAGE] = sizes[low:high]
+            page.count = high - low
+
     def rebase(self, live: Mapping[int, int], position: int) -> None:
         """Another map is true from a position on: what it does not name died there at the latest."""
-        for number in range(self.first, self.top):
-            if not self._sizes[number - self.first]:
-                continue
+        for number in self.objects(self.first, 1 << 62).numbers.tolist():
             if live.get(number):
                 self.deaths.pop(number, None)
             else:
@@ -220,11 +265,12 @@ class Ledger:
 
     def recount(self, live: Mapping[int, int]) -> None:
         """Take the counts of a map."""
-        self._live[:] = 0
+        for page in self._pages.values():
+            page.live[:] = 0
         self.live_blocks = 0
-        indices = (number - self.first for number in self.deaths)
-        self.dead_blocks = sum(self._size(index) for index in indices)
+        self.dead_blocks = sum(self._size(number) for number in self.deaths)
         for number, blocks in live.items():
-            if self.first <= number < self.top:
-                self._live[number - self.first] = blocks
+            there = self._pages.get(number // PAGE)
+            if there is not None and there.sizes[number % PAGE]:
+                there.live[number % PAGE] = blocks
                 self.live_blocks += blocks

@@ -25,10 +25,8 @@ class Progress:
         assert entry.sequence == self.position + 1
         number = entry.sequence
         own = number >= self.ledger.first
-        if own and entry.kind == END:
-            # it stays for good: were its place free again, the attachment it closed could go on writing
-            self.ledger.passed(number)
-        elif own:
+        if own and entry.kind != END:
+            # an END stays for good: were its place free again, what it closed could go on writing
             self.ledger.born(number, entry.blocks, moved=entry.kind == MOVE)
         if entry.kind == MOVE:
             self._move(entry)

@@ -35,6 +35,7 @@ class Tuning(NamedTuple):
     ahead_bytes: int = 4 * MIB
     view_lease_s: int = 24 * 3600
     kept_checkpoints: int = 32
+    rows_kept: int = 16  # branches that are in the state before those of which nothing is left go
     remove_at_once: int = 16
     broken: frozenset[str] = frozenset()
 

@@ -179,6 +179,7 @@ class Upkeep:
             deaths = [ledger.deaths[number] for number in free]
             wanted = changed(
                 state,
+                rows=self._rows(state, limit),
                 checkpoints=checkpoints,
                 position=max(state.position, new.position),
                 size=max(state.size, size),
@@ -199,6 +200,20 @@ class Upkeep:
         """Only the attachment that the state names may change it."""
         if state.rows[-1].branch != self._row.branch or state.deleted:
             raise Fenced(self._row.volume)
+
+    def _rows(self, state: State, limit: int) -> tuple[Row, ...]:
+        """Branches without those of which nothing is left, nor is ever replayed."""
+        rows = state.rows
+        if len(rows) <= self._site.tuning.rows_kept:
+            return rows
+        begin = min([limit, *(pin.checkpoint.position for pin in state.pins)])
+        kept = []
+        for row, following in pairwise(rows):
+            own = row.volume == state.id and row.first != state.first
+            past = own and following.first - 1 <= begin
+            if not past or self._progress.ledger.any_in(row.first, following.first):
+                kept.append(row)
+        return (*kept, rows[-1])
 
     def _kept(self, state: State, new: Checkpoint, now_us: int) -> tuple[Checkpoint, ...]:
         """The new one, and before it what a retention window needs, thinned out."""
