@@ -51,7 +51,7 @@ class Batch:
         """Take whole blocks for which there is room."""
         count = len(data) // BLOCK_BYTES
         slots = self.slots
-        if not any(one in slots for one in range(block, block + count)):
+        if slots.keys().isdisjoint(range(block, block + count)):
             first = len(slots)
             self.data += data
             slots.update(zip(range(block, block + count), range(first, first + count), strict=True))
@@ -66,7 +66,7 @@ class Batch:
         if len(self.zeros) >= ZERO_RUNS_MAX or count > COUNT_MAX:
             return False
         if count <= len(self.slots):
-            return not any(one in self.slots for one in range(block, block + count))
+            return self.slots.keys().isdisjoint(range(block, block + count))
         return not any(block <= one < block + count for one in self.slots)
 
     def zero(self, block: int, count: int) -> None:
@@ -123,7 +123,7 @@ def _touches(batch: Batch, block: int, count: int) -> bool:
         return True
     slots = batch.slots
     if count <= len(slots):
-        return any(one in slots for one in range(block, block + count))
+        return not slots.keys().isdisjoint(range(block, block + count))
     return any(block <= one < block + count for one in slots)
 
 

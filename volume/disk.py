@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from core.errors import Conflict, Refused
+from core.errors import Conflict, Corrupt, Refused
 from volume.branch import Row
 from volume.cipher import BlockCipher
 from volume.entry import Entry
 from volume.log import Log
 from volume.naming import check_range, check_size
 from volume.place import NEVER
-from volume.port import BLOCK_BYTES, Extent
+from volume.port import BLOCK_BYTES, Extent, Fenced
 from volume.reader import Reader
 from volume.recovery import Recovered
 from volume.site import Site
@@ -205,6 +205,7 @@ class LogDisk:
     ) -> None:
         self._site = site
         self.volume_id = row.volume
+        self._row = row
         self.upkeep: Upkeep
         self._window = window_of(site, recovered, cipher)
         self._writer = Writer(site, row, self._window, size=state.size, noted=self._noted)
@@ -241,10 +242,21 @@ class LogDisk:
         if not length:
             return b""
         first, count = blocks_of(offset, length)
-        data = await self._writer.read(first, count)
+        try:
+            data = await self._writer.read(first, count)
+        except Corrupt:
+            await self._check_place()
+            raise
         self._window.follow(first, count, -(-self.size // BLOCK_BYTES))
         skip = offset - first * BLOCK_BYTES
         return bytes(memoryview(data)[skip : skip + length])
+
+    async def _check_place(self) -> None:
+        """What is not there may have been collected by a later attachment. Raises Fenced then."""
+        self._writer.log.check()
+        state = (await self._site.states.load(self.volume_id)).state
+        if state.deleted or state.rows[-1].branch != self._row.branch:
+            raise Fenced(self.volume_id)
 
     async def write(self, offset: int, data: bytes | memoryview, *, durable: bool = False) -> None:
         """See the port."""

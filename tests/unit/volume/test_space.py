@@ -243,3 +243,22 @@ def test_many_small_entries_are_merged() -> None:
         await disk.close()
 
     on_memory(work)
+
+
+def test_a_volume_may_be_erasure_coded(tmp_path: Path) -> None:
+    """With its policy, its clones likewise; and it reads with a node away."""
+
+    async def work() -> None:
+        async with LocalCluster(tmp_path) as local:
+            volumes = volumes_on(local.env, local.store, MemoryKeys(local.env), SMALL)
+            info = await volumes.create("v", 128 * B, policy="erasure-2-1")
+            assert info.policy == "erasure-2-1"
+            model = await churn(volumes, 40)
+            await volumes.snapshot("v", "s")
+            assert (await volumes.clone("c", "v", "s")).policy == "erasure-2-1"
+            await local.stop(1)
+            disk = await volumes.attach("c", "test")
+            assert await disk.read(0, 128 * B) == model
+            await disk.close()
+
+    asyncio.run(work())

@@ -268,3 +268,23 @@ def test_writers_beside_each_other_never_lose_a_byte(seed: int) -> None:
         assert await disk.read(0, 64 * B) == model
 
     on_moody(work)
+
+
+def test_a_stale_attachment_that_reads_what_was_collected_is_fenced() -> None:
+    """It is not told that its volume is damaged."""
+
+    async def work(objects: Moody, volumes: StoreVolumes) -> None:
+        del objects
+        old = await volumes.attach("v", "one")
+        for number in range(40):
+            await old.write(number * B, b"a" * B, durable=True)
+        new = await volumes.attach("v", "two")
+        for number in range(60):
+            await new.write(number * B, b"b" * B, durable=True)
+        await new.upkeep.idle()
+        await new.upkeep.collect_all()
+        with pytest.raises(Fenced):
+            await old.read(0, 64 * B)
+        assert await new.read(0, 60 * B) == b"b" * 60 * B
+
+    on_moody(work)
