@@ -2,14 +2,14 @@
 
 Promises: no network, no other process in sight, nobody's user, bounded memory, processor time, file size and run
 time, an environment of two variables, and files handed over as open descriptors alone, so that a path in the
-input leads nowhere. What the kernel or the missing privilege of this process refuses of that is left out, but never
-the limits.
+input leads nowhere. Where the kernel gives this process no namespaces they are left out, but never the limits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -47,10 +47,19 @@ def found(tool: str) -> str:
     return path
 
 
+NAMESPACES = ("--net", "--ipc", "--pid", "--fork", "--kill-child")
+
+
+@functools.cache
+def walls(*, root: bool) -> tuple[str, ...]:
+    """The namespaces that this process may make for a tool: all of them, or none where the kernel says no."""
+    command = (found("unshare"), *(() if root else ("--user",)), *NAMESPACES)
+    tried = os.spawnv(os.P_WAIT, command[0], [*command, "true"])  # noqa: S606 - no shell is the point
+    return command if tried == 0 else ()
+
+
 def cage(bounds: Bounds, *, root: bool) -> list[str]:
     """The command that a tool's own is appended to."""
-    namespaces = ["--net", "--ipc", "--pid", "--fork", "--kill-child"]
-    walls = [found("unshare"), *(() if root else ("--user",)), *namespaces]
     limits = [
         found("prlimit"),
         f"--as={bounds.memory_bytes}",
@@ -61,9 +70,10 @@ def cage(bounds: Bounds, *, root: bool) -> list[str]:
         "--",
     ]
     if not root:
-        return [*walls, *limits]
+        return [*walls(root=root), *limits]
     who = [found("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return [*walls, *who, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", *limits]
+    no_more = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+    return [*walls(root=root), *who, *no_more, *limits]
 
 
 async def run(command: Sequence[str], files: Sequence[int], bounds: Bounds) -> Outcome:
