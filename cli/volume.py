@@ -195,7 +195,7 @@ class Cloud:
         info = made["connection_info"]
         socket = info.get("unix_socket") or info.get("data", {}).get("unix_socket", "")
         found = info.get("export") or info.get("data", {}).get("export", "")
-        await self._call("POST", f"/attachments/{made['id']}/action", {"os-complete": {}})
+        good(await self._call("POST", f"/attachments/{made['id']}/action", {"os-complete": {}}))
         return Attached(row["id"], row["name"] or row["id"], made["id"], socket, found)
 
     async def view(self, row: dict[str, Any], snapshot: str | None, time_us: int) -> Attached:
