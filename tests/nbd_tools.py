@@ -10,6 +10,8 @@ from pathlib import Path
 PACKAGES = {
     "nbdinfo": "libnbd-bin",
     "nbdfuse": "libnbd-bin",
+    "nbdkit": "nbdkit",
+    "losetup": "mount",
     "qemu-img": "qemu-utils",
     "fio": "fio",
     "psktool": "gnutls-bin",
