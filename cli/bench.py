@@ -246,6 +246,69 @@ def progress(*, quiet: bool) -> Iterator[Announce]:
         yield status.update
 
 
+@bench.command("block")
+@click.option("--data", type=DIRECTORY, help="Measure the running cloud in this directory.")
+@click.option("--size", type=click.IntRange(1, 1024), default=1, show_default=True, help="GiB.")
+@click.option("--seconds", type=click.FloatRange(0.5), default=5.0, show_default=True)
+@click.option("--scratch", type=DIRECTORY, help="Where it keeps what it starts.")
+@click.option(
+    "--peer",
+    multiple=True,
+    metavar="NAME=URI[,PID…]",
+    help="Another NBD server, as qemu-nbd over an RBD image. Its export is overwritten.",
+)
+@json_option
+def block(
+    *,
+    data: Path | None,
+    size: int,
+    seconds: float,
+    scratch: Path | None,
+    peer: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """A volume with three synced replicas beside local files and other NBD servers."""
+    from bench import block as blocks
+    from bench import ceilings, report
+    from cli import volume
+
+    blocks.check_tools()
+    with ExitStack() as stack:
+        announce = stack.enter_context(progress(quiet=as_json))
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="bench-")))
+        announce("starting a cloud")
+        installation = stack.enter_context(cloud(data, root))
+        name = f"bench-{os.getpid()}"
+        stack.enter_context(volume.scratch_volume(installation, name, size))
+        found = volume.connect(installation, name, read_only=False, snapshot=None, at=None)
+        stack.callback(volume.forget, installation, found)
+        supervisor = installation.supervisor_pid()
+        servers = [blocks.Server("ringstack", volume.uri_of(found), [supervisor or 0])]
+        servers += stack.enter_context(blocks.floors(root, size << 30))
+        servers += [peer_server(text) for text in peer]
+        lines, memory = blocks.measure(
+            servers, size=size << 30, seconds=seconds, scratch=root, announce=announce
+        )
+        place = ceilings.file_system_of(installation.data)
+        facts = report.setting(seconds, 1, file_system=place, size_gib=size)
+    result = blocks.BlockReport(lines, memory, facts)
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        blocks.show(result)
+
+
+def peer_server(text: str) -> Any:
+    """A server named as NAME=URI[,PID…]."""
+    from bench.block import Server
+
+    name, _, rest = text.partition("=")
+    uri, *pids = rest.split(",")
+    if not name or "://" not in uri or not all(pid.isdigit() for pid in pids):
+        raise click.BadParameter(f"{text} is not NAME=URI[,PID…]")
+    return Server(name, uri, [int(pid) for pid in pids])
+
+
 @bench.command("identity")
 @click.option("--data", type=DIRECTORY, help="Measure the running cloud in this directory.")
 @click.option("--seconds", type=click.FloatRange(0.05), default=5.0, show_default=True)

@@ -15,7 +15,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ from core.real import RealEnv, write_durably
 from core.service_identity import PROJECT_ID, ServiceIdentity
 
 MICROVERSION = "volume 3.54"
+CREATE_S = 30.0
 DEVICE_S = 15.0
 GONE_S = 15.0
 RETRY = ("retries=120", "retry-delay=1", "retry-exponential=no")
@@ -120,9 +122,7 @@ def detach(data: Path, name: str) -> None:
     for one in found:
         if one.device and (where := mounted(one.device)):
             raise Conflict("Mounted", f"{one.device} is mounted on {where}: unmount it first")
-        clear(installation, one)
-        let_go(installation, one)
-        state_path(installation, one).unlink(missing_ok=True)
+        forget(installation, one)
     click.echo(f"{name} is detached")
 
 
@@ -182,6 +182,24 @@ class Cloud:
         if len(rows) > 1:
             raise Conflict("ManyVolumes", f"{len(rows)} volumes are called {name}: use an id")
         return dict(rows[0])
+
+    async def create(self, name: str, size: int) -> None:
+        """A volume of the service's own. Raises Refused, Unavailable."""
+        body = {"volume": {"name": name, "size": size}}
+        made = good(await self._call("POST", "/volumes", body))["volume"]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CREATE_S
+        row = await self.find(made["id"])
+        while row["status"] == "creating" and loop.time() < deadline:
+            await asyncio.sleep(0.05)
+            row = await self.find(made["id"])
+        if row["status"] != "available":
+            raise Unavailable("BlockStorage", f"volume {name} is {row['status']}")
+
+    async def delete(self, name: str) -> None:
+        """Remove a volume."""
+        row = await self.find(name)
+        good(await self._call("DELETE", f"/volumes/{row['id']}"))
 
     async def attach(self, row: dict[str, Any], *, read_only: bool) -> Attached:
         """Attach a volume to this machine through the API."""
@@ -248,9 +266,21 @@ def run(installation: Installation, work: Callable[[Cloud], Awaitable[T]]) -> T:
     return asyncio.run(body())
 
 
-def let_go(installation: Installation, one: Attached) -> None:
-    """End an attachment, or a view."""
+def forget(installation: Installation, one: Attached) -> None:
+    """End an attachment, or a view, and whatever there is of it on this machine."""
+    clear(installation, one)
     run(installation, lambda cloud: cloud.let_go(one))
+    state_path(installation, one).unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_volume(installation: Installation, name: str, size: int) -> Iterator[None]:
+    """A volume of so many GiB for as long as it is needed."""
+    run(installation, lambda cloud: cloud.create(name, size))
+    try:
+        yield
+    finally:
+        run(installation, lambda cloud: cloud.delete(name))
 
 
 def connect(
