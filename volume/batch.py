@@ -17,6 +17,9 @@ from volume.port import BLOCK_BYTES
 
 ZERO_RUNS_MAX = RUNS_MAX - DATA_BLOCKS_MAX
 COUNT_MAX = (1 << 32) - 1
+ZERO_STRETCH = 16
+STRETCHES_MAX = DATA_BLOCKS_MAX // ZERO_STRETCH + 1  # that one write of a batch can have
+_ZEROS = bytes(ZERO_STRETCH * BLOCK_BYTES)
 
 
 class Batch:
@@ -63,7 +66,7 @@ class Batch:
 
     def room_for_zeros(self, block: int, count: int) -> bool:
         """`zero` may be called with this run."""
-        if len(self.zeros) >= ZERO_RUNS_MAX or count > COUNT_MAX:
+        if len(self.zeros) + STRETCHES_MAX > ZERO_RUNS_MAX or count > COUNT_MAX:
             return False
         if count <= len(self.slots):
             return self.slots.keys().isdisjoint(range(block, block + count))
@@ -95,6 +98,25 @@ class Batch:
         """The entry that it becomes."""
         blocks = len(self.slots)
         return Entry(DATA, branch, sequence, time_us, size, blocks, self.runs())
+
+
+def cut_zeros(block: int, data: memoryview) -> list[tuple[int, int, bool]]:
+    """(block, blocks, zero) of whole blocks: stretches of ZERO_STRETCH blocks, aligned, that are all zeros.
+
+    They need not be stored. Looking costs next to nothing: a stretch with data is known by its first bytes.
+    """
+    found: list[tuple[int, int, bool]] = []
+    at, end = block, block + len(data) // BLOCK_BYTES
+    while at < end:
+        upto = min(end, (at // ZERO_STRETCH + 1) * ZERO_STRETCH)
+        part = data[(at - block) * BLOCK_BYTES : (upto - block) * BLOCK_BYTES]
+        zero = upto - at == ZERO_STRETCH and part == _ZEROS
+        if found and found[-1][2] == zero:
+            found[-1] = (found[-1][0], found[-1][1] + upto - at, zero)
+        else:
+            found.append((at, upto - at, zero))
+        at = upto
+    return found
 
 
 def overlay(

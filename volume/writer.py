@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from core.env import Env
 from core.errors import RingstackError, Unavailable
-from volume.batch import Batch, overlay
+from volume.batch import ZERO_STRETCH, Batch, cut_zeros, overlay
 from volume.branch import Row
 from volume.cipher import BlockCipher
 from volume.entry import Entry, encode_footer
@@ -97,7 +97,28 @@ class Writer:
         for low in range(0, count, step):
             number = min(step, count - low)
             await self._ready()
-            self.put_now(block + low, data[low * BLOCK_BYTES : (low + number) * BLOCK_BYTES])
+            part = data[low * BLOCK_BYTES : (low + number) * BLOCK_BYTES]
+            if number < ZERO_STRETCH:
+                self.put_now(block + low, part)
+            else:
+                self._put_sparsely(block + low, part)
+
+    def _put_sparsely(self, block: int, data: memoryview) -> None:
+        """Take blocks at once, in one batch; long stretches of zeros are not stored."""
+        cut = cut_zeros(block, data)
+        if not any(zero for _, _, zero in cut):
+            self.put_now(block, data)
+            return
+        room = self._open.room(block, len(data) // BLOCK_BYTES)
+        if not (room and self._open.room_for_zeros(block, len(data) // BLOCK_BYTES)):
+            self.seal()
+        for low, count, zero in cut:
+            if zero:
+                self._open.zero(low, count)
+            else:
+                start = (low - block) * BLOCK_BYTES
+                self._open.write(low, data[start : start + count * BLOCK_BYTES])
+        self._taken()
 
     def put_now(self, block: int, data: memoryview) -> None:
         """Take at most a batch of blocks, at once."""

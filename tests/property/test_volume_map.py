@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volume.batch import Batch, overlay
+from volume.batch import ZERO_STRETCH, Batch, cut_zeros, overlay
 from volume.branch import BranchTable, Row
 from volume.entry import DATA, MOVE, Entry, Written
 from volume.extent_map import ExtentMap
@@ -237,3 +237,22 @@ def test_places_are_what_they_say() -> None:
     assert holds_data(place_of(5, 3))
     assert not holds_data(place_of(5, HOLE))
     assert not holds_data(NEVER)
+
+
+@given(st.integers(0, 40), st.lists(st.booleans(), min_size=1, max_size=80))
+def test_stretches_of_zeros_are_cut_out_and_nothing_else(block: int, kinds: list[bool]) -> None:
+    """All blocks, in order, once; what is said to be zero is, and is long and aligned."""
+    data = b"".join((b"\0" if zero else b"\1") * BLOCK_BYTES for zero in kinds)
+    found = cut_zeros(block, memoryview(data))
+    at = block
+    for low, count, zero in found:
+        assert low == at
+        at += count
+        if zero:
+            assert all(kinds[low - block : at - block])
+            assert low % ZERO_STRETCH == 0
+            assert count % ZERO_STRETCH == 0
+    assert at == block + len(kinds)
+    for low in range(-(-block // ZERO_STRETCH) * ZERO_STRETCH, at - ZERO_STRETCH + 1, ZERO_STRETCH):
+        if all(kinds[low - block : low - block + ZERO_STRETCH]):
+            assert any(zero and first <= low < first + count for first, count, zero in found)

@@ -262,3 +262,25 @@ def test_a_volume_may_be_erasure_coded(tmp_path: Path) -> None:
             await disk.close()
 
     asyncio.run(work())
+
+
+def test_zeros_in_an_import_are_not_stored() -> None:
+    """A mostly empty image takes what is in it, and reads as it was."""
+
+    async def work(store, volumes: StoreVolumes) -> None:
+        del store
+        await volumes.create("v", 4096 * B)
+        disk = await volumes.attach("v", "test")
+        image = bytearray(4096 * B)
+        for block in (0, 700, 701, 2500):
+            image[block * B : (block + 1) * B] = bytes([block % 200 + 1]) * B
+        for at in range(0, len(image), 256 * B):
+            await disk.write(at, memoryview(image)[at : at + 256 * B])
+        assert await disk.read(0, len(image)) == image
+        await disk.flush()
+        assert await disk.read(0, len(image)) == image
+        data = sum(one.length for one in await disk.extents(0, len(image)) if one.data)
+        assert data == 3 * 16 * B
+        await disk.close()
+
+    on_memory(work)
