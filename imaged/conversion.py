@@ -25,6 +25,15 @@ MEMORY_BYTES = 2 << 30
 SECONDS_MIN, BYTES_A_SECOND = 120.0, 16 << 20
 
 
+def installed() -> bool:
+    """Whether the tool is there."""
+    try:
+        jail.found(TOOL)
+    except NotFound:
+        return False
+    return True
+
+
 class Converter:
     """Makes raw forms, one at a time."""
 
@@ -54,10 +63,8 @@ class Converter:
         return await self._library.env.offload(lambda: ScratchFile(self._library.scratch, name))
 
     async def _check(self, row: Row) -> int:
-        try:
-            jail.found(TOOL)
-        except NotFound:
-            raise Refused("NoTool", INSTALL) from None
+        if not installed():
+            raise Refused("NoTool", INSTALL)
         disk = await self._contents.view(row["id"], frozen=True)
         try:
             finding = await screen(disk, row["size"])

@@ -23,7 +23,8 @@ from imaged.addresses import check_literal, place
 from imaged.api import about
 from imaged.api.body import json_object
 from imaged.content import HASH_ALGORITHM, SCHEME, Contents, location, raw_volume
-from imaged.formats.detect import bootable
+from imaged.conversion import INSTALL, installed
+from imaged.formats.detect import CONVERTED, bootable
 from imaged.images import Seen
 from imaged.importing import COPY, DIRECT, METHODS, WEB
 from imaged.library import STORE, Library
@@ -124,12 +125,12 @@ class Imports:
         async with self._database.read() as db:
             found = await about.open_image(call, db)
         row = await self._with_boot_form(found.row)
-        if row["status"] in states.READABLE and form_of(row) == states.IMPOSSIBLE:
-            raise conflict("The image has no form that a volume could begin from.")
+        if row["status"] == states.ACTIVE and form_of(row) == states.IMPOSSIBLE:
+            raise conflict(_why_not(row))
         return locations_of(row)
 
     async def _with_boot_form(self, row: Row) -> Row:
-        if row["status"] not in states.READABLE or form_of(row, again=True) != states.WANTED:
+        if row["status"] != states.ACTIVE or form_of(row, again=True) != states.WANTED:
             return row
         async with self._database.write() as db:
             await rows.update(db, images.TABLE, row["id"], {"boot_form": states.WANTED})
@@ -252,8 +253,8 @@ def form_of(row: Row, *, again: bool = False) -> str:
 
 
 def locations_of(row: Row) -> list[dict[str, Any]]:
-    """Frozen volumes of an active image; `form` says what their bytes are."""
-    if row["status"] not in states.READABLE:
+    """Frozen volumes of an active image; `form` says what their bytes are. One that is out of service has none."""
+    if row["status"] != states.ACTIVE:
         return []
     form = row["disk_format"] or "raw"
     image_id, size = row["id"], row["size"]
@@ -265,6 +266,12 @@ def locations_of(row: Row) -> list[dict[str, Any]]:
         raw = {"store": STORE, "form": "raw", "size": row["virtual_size"]}
         found.append({"url": location(raw_volume(image_id), image_id), "metadata": raw})
     return found
+
+
+def _why_not(row: Row) -> str:
+    if bootable(row["disk_format"], row["container_format"]) in CONVERTED and not installed():
+        return INSTALL
+    return "The image has no form that a volume could begin from."
 
 
 def _method(body: dict[str, Any]) -> tuple[str, str]:

@@ -275,6 +275,10 @@ def test_a_volume_becomes_an_image_without_a_copy(site: ImageSite) -> None:
     assert [one["url"] for one in found] == [f"ringstack://{image}/{image}"]
     assert found[0]["metadata"] == {"store": "ringstack", "form": "raw", "size": 2 * MIB}
 
+    assert site.call("POST", f"/v2/images/{image}/actions/deactivate").status == 204
+    assert site.call("GET", path, who="admin").body == []
+    assert site.call("POST", f"/v2/images/{image}/actions/reactivate").status == 204
+
     async def forget() -> None:
         await site.volumes.drop_snapshot("vol", "snap")
         await site.volumes.delete("vol")
