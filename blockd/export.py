@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from blockd.port import Limits
 from volume.port import Disk
 
+SECRET_INFO = b"ringstack nbd export "
 BURST_S = 1.0  # so many seconds' worth may be used at once after a pause
 NO_LIMITS = Limits()
+
+
+def secret_of(key: bytes, name: str) -> bytes:
+    """The pre-shared key of an export, 32 bytes: from the installation's key, so that it need not be kept."""
+    return hmac.digest(key, SECRET_INFO + name.encode(), "sha256")
 
 
 class Bucket:

@@ -8,7 +8,6 @@ exports of a volume share its one writer. A volume that has been attached elsewh
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from blockd.export import Export
+from blockd.export import Export, secret_of
 from blockd.nbd.server import NbdServer
 from blockd.port import ExportInfo
 from blockd.spool import Spool, resume, spool_root
@@ -29,7 +28,6 @@ log = logging.getLogger("ringstack.block")
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 NAME_MAX = 64
-SECRET_INFO = b"ringstack nbd export "
 REOPEN_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -242,8 +240,8 @@ class Host:
         return tuple(found)
 
     def secret(self, name: str) -> bytes:
-        """The pre-shared key of an export: from the installation's key, so that it need not be kept."""
-        return hmac.digest(self._key, SECRET_INFO + name.encode(), "sha256")
+        """The pre-shared key of an export."""
+        return secret_of(self._key, name)
 
     def _names(self, volume_id: str) -> set[str]:
         shared = self._disks.get((volume_id, "", 0))

@@ -26,6 +26,7 @@ import click
 import msgspec
 
 from blockd.calls import DaemonExports
+from blockd.export import secret_of
 from blockd.port import Limits
 from cli.options import data_option, json_option
 from cli.ring_view import format_bytes
@@ -55,6 +56,8 @@ class Attached(msgspec.Struct):
     export: str
     device: str = ""
     pid: int = 0
+    host: str = ""  # where TLS clients find it
+    port: int = 0
 
 
 @click.group()
@@ -78,12 +81,21 @@ snapshot_option = click.option("--snapshot", metavar="ID", help="A snapshot of i
 @read_only_option
 @snapshot_option
 @at_option
+@click.option("--tls", is_flag=True, help="The address over the network, and a file with its key.")
 def export(
-    data: Path, name: str, *, as_json: bool, read_only: bool, snapshot: str | None, at: str | None
+    data: Path,
+    name: str,
+    *,
+    as_json: bool,
+    read_only: bool,
+    snapshot: str | None,
+    at: str | None,
+    tls: bool,
 ) -> None:
     """Serve volume NAME (or its id) and print the NBD address, for qemu-img, nbdcopy and the like."""
-    found = connect(Installation(data), name, read_only=read_only, snapshot=snapshot, at=at)
-    uri = uri_of(found)
+    installation = Installation(data)
+    found = connect(installation, name, read_only=read_only, snapshot=snapshot, at=at)
+    uri = tls_uri_of(installation, found) if tls else uri_of(found)
     click.echo(json.dumps({**msgspec.to_builtins(found), "uri": uri}) if as_json else uri)
 
 
@@ -211,10 +223,18 @@ class Cloud:
         }
         made = good(await self._call("POST", "/attachments", {"attachment": wanted}))["attachment"]
         info = made["connection_info"]
-        socket = info.get("unix_socket") or info.get("data", {}).get("unix_socket", "")
-        found = info.get("export") or info.get("data", {}).get("export", "")
+        info = info.get("data") or info
+        socket, found = info.get("unix_socket", ""), info.get("export", "")
         good(await self._call("POST", f"/attachments/{made['id']}/action", {"os-complete": {}}))
-        return Attached(row["id"], row["name"] or row["id"], made["id"], socket, found)
+        return Attached(
+            row["id"],
+            row["name"] or row["id"],
+            made["id"],
+            socket,
+            found,
+            host=info.get("host", ""),
+            port=info.get("port", 0),
+        )
 
     async def view(self, row: dict[str, Any], snapshot: str | None, time_us: int) -> Attached:
         """Serve a read-only view, which needs no attachment."""
@@ -227,7 +247,9 @@ class Cloud:
             snapshot_id=snapshot or "",
             time_us=time_us,
         )
-        return Attached(row["id"], name, name, info.unix_socket, info.export)
+        return Attached(
+            row["id"], name, name, info.unix_socket, info.export, host=info.host, port=info.port
+        )
 
     async def let_go(self, one: Attached) -> None:
         """End an attachment, or a view. One that has gone already is no error."""
@@ -271,6 +293,7 @@ def forget(installation: Installation, one: Attached) -> None:
     clear(installation, one)
     run(installation, lambda cloud: cloud.let_go(one))
     state_path(installation, one).unlink(missing_ok=True)
+    state_path(installation, one).with_suffix(".psk").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -309,6 +332,15 @@ def connect(
 def uri_of(one: Attached) -> str:
     """The address that NBD tools take."""
     return f"nbd+unix:///{quote(one.export, safe='')}?socket={quote(one.socket)}"
+
+
+def tls_uri_of(installation: Installation, one: Attached) -> str:
+    """The address over TLS; its key is in a file that only the owner can read."""
+    path = installation.data / "block" / "attached" / f"{one.attachment_id}.psk"
+    secret = secret_of(installation.secrets().cluster_key, one.export)
+    write_durably(path, f"{one.export}:{secret.hex()}\n".encode())
+    export, host = quote(one.export, safe=""), f"[{one.host}]" if ":" in one.host else one.host
+    return f"nbds://{export}@{host}:{one.port}/{export}?tls-psk-file={quote(str(path))}"
 
 
 def time_of(text: str, now: Callable[[], float] = time.time) -> int:
