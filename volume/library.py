@@ -14,6 +14,7 @@ from proxy.store.port import Store
 from volume import removal
 from volume.branch import BranchTable, Row
 from volume.cipher import BlockCipher
+from volume.cut import Member, cut
 from volume.difference import differences
 from volume.disk import LogDisk, ViewDisk, window_of
 from volume.end import LogEnd, find_end
@@ -236,23 +237,16 @@ class StoreVolumes:
     async def snapshot_group(self, members: Sequence[tuple[str, str]]) -> list[SnapshotInfo]:
         """Snapshots (volume, snapshot) of one instant: no write that depends on another is in without it.
 
-        All ends are read, then all are read again: if none has moved, there was an instant at which every
-        volume was there. Raises UnknownOutcome when writers leave no such instant: hold them (`LogDisk.hold`).
+        Raises UnknownOutcome when writers leave no such instant: hold them (`LogDisk.hold`).
         """
-        for _ in range(TRIES):
-            before = [await self._end_of(volume_id) for volume_id, _ in members]
-            after = [await self._end_of(volume_id) for volume_id, _ in members]
-            if before != after:
-                continue
-            pins = [await self._pin_end(name, SNAPSHOT, pin) for name, pin in members]
-            if [one.position for one in pins] == before:
-                return [snapshot_info(one) for one in pins]
-            for volume_id, snapshot_id in members:
-                await self.drop_snapshot(volume_id, snapshot_id)
-        raise UnknownOutcome("Contended", "the volumes of the group keep being written")
+        for _, snapshot_id in members:
+            check_id(snapshot_id)
 
-    async def _end_of(self, volume_id: str) -> int:
-        return (await find_end(self._site, (await self._load(volume_id)).state)).position
+        async def load(volume_id: str) -> State:
+            return (await self._load(volume_id)).state
+
+        pins = await cut(self._site, [Member(*one) for one in members], load)
+        return [snapshot_info(pin) for pin in pins]
 
     async def drop_snapshot(self, volume_id: str, snapshot_id: str) -> None:
         """See the port."""
