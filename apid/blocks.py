@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from apid.doors import door
 from apid.storage import Storage
 from authd.authority import Authority
+from blockd import settings
 from blockd.app import PREFIX, make_app, prepare, worker_of
 from blockd.calls import DaemonExports
 from blockd.neighbours import HttpImages, SwiftChunks
 from blockd.rules import RULES
+from blockd.s3_chunks import S3Chunks
 from blockd.service import Service
 from blockd.worker import Worker
 from core.api.app import App
@@ -45,6 +47,8 @@ async def open_blocks(
     exports.start()
     identity = ServiceIdentity(env, authority.keyring)
     api = f"http://{host}:{config.api_port}"
+    target = settings.load(installation.policy / settings.FILE).backup_target
+    own_store = SwiftChunks(f"http://{host}:{config.object_port}", identity)
     service = Service(
         env,
         authority.database,
@@ -52,7 +56,7 @@ async def open_blocks(
         storage.volumes,
         exports,
         HttpImages(f"{api}/image", identity),
-        SwiftChunks(f"http://{host}:{config.object_port}", identity),
+        own_store if target is None else S3Chunks(env, target),
         config.node,
     )
     await prepare(service)

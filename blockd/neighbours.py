@@ -17,6 +17,7 @@ from core.service_identity import PROJECT_ID, ServiceIdentity
 
 LOCATION = "ringstack://"
 ACCOUNT = f"/v1/AUTH_{PROJECT_ID}"
+NAMES_MAX = 1000
 PLACE_TIMEOUT_S = 3600.0  # an image that has to be converted first
 FACTS = frozenset(
     {"id", "status", "name", "disk_format", "container_format", "size", "virtual_size"}
@@ -159,6 +160,14 @@ class SwiftChunks:
     async def get(self, container: str, name: str) -> bytes:
         """Contents of an object."""
         return check(await self._call("GET", self._path(container, name)), f"object {name}").body
+
+    async def names(self, container: str, prefix: str) -> list[str]:
+        """The first names that begin so; none when there is no such container."""
+        query = f"?format=json&limit={NAMES_MAX}&prefix={quote(prefix, safe='')}"
+        reply = await self._call("GET", self._path(container) + query)
+        if reply.status == 404:
+            return []
+        return [str(row["name"]) for row in check(reply, f"container {container}").json()]
 
     async def delete(self, container: str, name: str) -> None:
         """Remove an object."""

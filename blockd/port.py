@@ -120,6 +120,10 @@ class Chunks(Protocol):
         """Contents of an object. Raises NotFound."""
         ...
 
+    async def names(self, container: str, prefix: str) -> list[str]:
+        """Names of objects that begin so, some thousands at most: the first ones, in order."""
+        ...
+
     async def delete(self, container: str, name: str) -> None:
         """Remove an object; one that is not there is no error."""
         ...

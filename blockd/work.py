@@ -72,8 +72,8 @@ async def follow(db: Connection, service: Service, before: Row, kind: str, subje
 
 async def claim(db: Connection, owner: str, now_us: int, most: int) -> list[Row]:
     """Take rows that nobody holds (or whose holder has gone silent)."""
-    ready = sa.select(TABLE).where(TABLE.c.lease_us <= now_us).order_by(TABLE.c.created_us)
-    found = await rows.rows(db, ready.limit(most))
+    free = sa.select(TABLE).where(TABLE.c.lease_us <= now_us).order_by(TABLE.c.created_us)
+    found = await rows.rows(db, free.limit(most))
     for row in found:
         row["attempts"] += 1
         taken = {"owner": owner, "lease_us": now_us + LEASE_US, "attempts": row["attempts"]}
@@ -118,6 +118,11 @@ async def end(db: Connection, work_id: str) -> None:
 async def end_for(db: Connection, subject_id: str, *kinds: str) -> None:
     """What was to happen with something need not happen any more."""
     await rows.delete(db, TABLE, TABLE.c.subject_id == subject_id, TABLE.c.kind.in_(kinds))
+
+
+async def ready(db: Connection, now_us: int) -> int:
+    """How many rows somebody could take."""
+    return await rows.count(db, TABLE, TABLE.c.lease_us <= now_us)
 
 
 async def pending(db: Connection) -> int:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from blockd import work
+from blockd import messages, work
 from blockd.service import Service
 from blockd.work import SECOND_US
 from core.database import Connection
@@ -27,6 +27,7 @@ LOOK_EVERY_S = 2.0
 RENEW_EVERY_S = 5.0
 SIDE_BY_SIDE = 8
 PAUSE_S_MAX = 30
+TIDY_EVERY_US = 3600 * SECOND_US
 
 Finish = Callable[[Connection], Awaitable[None]]
 Perform = Callable[[Service, Row], Awaitable[Finish]]
@@ -53,6 +54,7 @@ class Worker:
         self._deeds = deeds
         self._owner = f"{service.node}/{service.new_id()}"[:64]
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._tidied_us = 0
 
     async def run_for_ever(self) -> None:
         """Take over what an earlier process left, then work until cancelled."""
@@ -62,6 +64,7 @@ class Worker:
         try:
             while True:
                 await self._look()
+                await self._tidy()
                 await self._sleep()
         finally:
             for task in (renewing, *self._running.values()):
@@ -74,6 +77,18 @@ class Worker:
         except TimeoutError:
             return
         self._service.woken.clear()
+
+    async def _tidy(self) -> None:
+        """Forget messages that have expired, now and then."""
+        now_us = self._service.now_us()
+        if now_us - self._tidied_us < TIDY_EVERY_US:
+            return
+        self._tidied_us = now_us
+        try:
+            async with self._service.database.write() as db:
+                await messages.forget_before(db, now_us)
+        except sa.exc.SQLAlchemyError as error:
+            log.warning("old messages could not be removed: %s", error)
 
     async def _look(self) -> None:
         free = SIDE_BY_SIDE - len(self._running)
@@ -90,7 +105,7 @@ class Worker:
 
     async def _anything(self) -> bool:
         async with self._service.database.read() as db:
-            return await work.pending(db) > 0
+            return await work.ready(db, self._service.now_us()) > 0
 
     async def _renew_for_ever(self) -> None:
         while True:

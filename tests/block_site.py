@@ -151,6 +151,10 @@ class MemoryChunks:
     async def delete(self, container: str, name: str) -> None:
         self.objects.pop((container, name), None)
 
+    async def names(self, container: str, prefix: str) -> list[str]:
+        held = (name for place, name in self.objects if place == container)
+        return sorted(name for name in held if name.startswith(prefix))[:2]
+
 
 class BlockSite:
     """The API behind one method, `call`; work is done when a test says `settle`, or after every call."""

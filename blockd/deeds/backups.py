@@ -216,15 +216,11 @@ async def delete(service: Service, work: Row) -> Finish:
     """Remove a backup's own objects."""
     async with service.database.read() as db:
         row = await backups.get(db, work["subject_id"])
-    try:
-        contents: Manifest | None = await _manifest_of(service, row)
-    except NotFound:
-        contents = None  # it was never filled, or an earlier attempt got that far
-    if contents is not None:
-        for chunk in contents.chunks.values():
-            if chunk.name.startswith(f"{row['prefix']}/"):
-                await service.chunks.delete(row["container"], chunk.name)
-        await service.chunks.delete(row["container"], f"{row['prefix']}/manifest")
+    # the manifest goes first, so that what is half removed can no longer be restored
+    await service.chunks.delete(row["container"], f"{row['prefix']}/manifest")
+    while names := await service.chunks.names(row["container"], f"{row['prefix']}/"):
+        for name in names:
+            await service.chunks.delete(row["container"], name)
     if row["engine_id"] is not None and (row["engine_snapshot_id"] or "").startswith("backup-"):
         with suppress(NotFound):
             await service.volumes.drop_snapshot(row["engine_id"], row["engine_snapshot_id"])

@@ -1,12 +1,14 @@
-"""A small HTTP client for calls from one service of the cloud to another: JSON and byte strings, one connection a call.
+"""A small HTTP client for calls from one service to another: JSON and byte strings, one connection a call.
 
-It goes only where its maker says (a base address of this cloud), follows no redirect, and bounds time and size.
+It goes only where its maker says (a base address that an operator chose), follows no redirect, and bounds time and
+size. With `https` the certificate must be one that the system trusts, for that name.
 What cannot be reached or does not answer in time is Unavailable; an answer of any status is an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -63,11 +65,10 @@ class Client:
 
     def __init__(self, base: str) -> None:
         parts = urlsplit(base)
-        assert parts.scheme == "http", (
-            "services of one cloud speak plain HTTP behind its own address"
-        )
+        assert parts.scheme in {"http", "https"}, "the base address is an HTTP URL"
         assert parts.hostname is not None
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
         self._authority = parts.netloc
         self._path = parts.path.rstrip("/")
 
@@ -102,7 +103,7 @@ class Client:
 
     async def _exchange(self, head: bytes, data: bytes, method: str) -> Reply:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(self._host, self._port)
+            reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         try:
             writer.write(head)
             if data:

@@ -145,6 +145,19 @@ def test_a_record_moves_to_another_service(site: BlockSite) -> None:
         assert reply.status == 400
 
 
+def test_a_backup_that_was_never_filled_leaves_no_objects(site: BlockSite) -> None:
+    """What was stored before the attempt was given up goes with it."""
+    volume = site.make("volume", size=1)["id"]
+    site.write(volume, 0, b"one")
+    made = backup(site, volume)
+    key = next(key for key in site.chunks.objects if key[1].endswith("manifest"))
+    del site.chunks.objects[key]
+    assert site.chunks.objects
+    assert site.call("DELETE", f"/backups/{made['id']}").status == 202
+    assert site.status("backup", made["id"]) == "gone"
+    assert site.chunks.objects == {}
+
+
 def test_increments_need_something_to_build_on(site: BlockSite) -> None:
     """And backups a volume that is free or a word that says otherwise."""
     volume = site.make("volume", size=1)["id"]
