@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from core.errors import Corrupt, NotFound, RingstackError
 from volume.branch import BranchTable
@@ -20,6 +21,14 @@ from volume.reader import CHUNK_BYTES, Reader
 STREAMS_MAX = 8
 FETCHES_AT_ONCE = 16
 TRIES = 5
+AHEAD_BLOCKS_MIN = 16
+
+
+class Stream(NamedTuple):
+    """Somebody who reads in order: how many blocks so far, and up to which block it was read ahead."""
+
+    length: int
+    fetched: int
 
 
 class Window:
@@ -39,7 +48,7 @@ class Window:
         self.reader = reader
         self.cipher = cipher
         self._ahead_blocks = ahead_bytes // BLOCK_BYTES
-        self._streams: dict[int, int] = {}  # where a reader would go on -> read ahead up to there
+        self._streams: dict[int, Stream] = {}  # by where a reader would go on
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, pieces: Iterable[tuple[int, int]], target: memoryview, first: int) -> None:
@@ -95,20 +104,22 @@ class Window:
     # -- reading ahead -------------------------------------------------------------------------
 
     def follow(self, block: int, count: int, end: int) -> None:
-        """Somebody read a run; if it went on where an earlier one ended, the next blocks are fetched."""
+        """Somebody read a run; if it went on where an earlier one ended, the next blocks are fetched.
+
+        The longer it has gone on, the further: two neighbours alone fetch nothing.
+        """
         after = block + count
-        known = self._streams.pop(block, None)
+        known = self._streams.pop(block, Stream(0, 0))
         if len(self._streams) >= STREAMS_MAX:
             self._streams.pop(next(iter(self._streams)))
-        if known is None or not self._ahead_blocks:
-            self._streams[after] = after
+        length = known.length + count
+        distance = min(2 * length, self._ahead_blocks) if known.length else 0
+        start = max(known.fetched, after)
+        stop = min(end, after + distance)
+        if distance < AHEAD_BLOCKS_MIN or stop - start < distance // 2:
+            self._streams[after] = Stream(length, start)
             return
-        start = max(known, after)
-        stop = min(end, after + self._ahead_blocks)
-        if stop - start < self._ahead_blocks // 2:
-            self._streams[after] = max(known, after)
-            return
-        self._streams[after] = stop
+        self._streams[after] = Stream(length, stop)
         task = asyncio.get_running_loop().create_task(self._prefetch(start, stop - start))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -288,3 +288,20 @@ def test_a_stale_attachment_that_reads_what_was_collected_is_fenced() -> None:
         assert await new.read(0, 60 * B) == b"b" * 60 * B
 
     on_moody(work)
+
+
+def test_two_neighbours_are_no_stream() -> None:
+    """A database that reads two pages in a row does not fetch megabytes."""
+
+    async def work(objects: Moody, volumes: StoreVolumes) -> None:
+        await volumes.create("w", 1024 * B)
+        disk = await volumes.attach("w", "test")
+        await disk.write(0, b"d" * (1024 * B))
+        await disk.flush()
+        for start in (64, 300, 700):
+            await disk.read(start * B, B)
+            await disk.read((start + 1) * B, B)
+            await asyncio.sleep(1)
+        assert objects.reads == 3
+
+    on_moody(work, batch_blocks=512, cache_bytes=4 << 20, leaf_blocks=256, ahead_bytes=1 << 20)
