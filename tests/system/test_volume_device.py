@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import openstack
 import pytest
 
 from tests import nbd_tools, postgres
-from tests.nbd_tools import run
+from tests.nbd_tools import nbdsh, run
 from tests.running_cloud import RunningCloud, differences, kill, wait_gone
 
 pytestmark = [
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
 ]
-TOOLS = ("nbdfuse", "nbdkit", "fusermount3", "fio", "mkfs.ext4", "mkfs.xfs", "losetup")
+TOOLS = ("nbdsh", "nbdfuse", "nbdkit", "fusermount3", "fio", "mkfs.ext4", "mkfs.xfs", "losetup")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,36 @@ def test_what_fio_wrote_verifies_whoever_dies(cloud: RunningCloud, tmp_path: Pat
         over.set()
         thread.join()
     device.detach()
+
+
+def test_a_volume_is_exported_over_tls_and_as_it_was(cloud: RunningCloud, tmp_path: Path) -> None:
+    """By addresses that the command prints: with its key over the network, a snapshot, a moment of the past."""
+    with openstack.connect(**credentials(cloud)) as connection:
+        storage = connection.block_storage
+        kind = storage.create_type(name="past", extra_specs={"ringstack:retention_s": "600"})
+        volume = storage.create_volume(name="past", size=1, volume_type=kind.name)
+        storage.wait_for_status(volume, "available", interval=0.1, wait=30)
+        address = cloud.command("volume", "export", "past").strip()
+        over_tls = cloud.command("volume", "export", "past", "--tls").strip()
+        assert over_tls.startswith("nbds://")
+        first = tmp_path / "first"
+        first.write_bytes(b"1" * 4096)
+        run("nbdcopy", "--flush", first, over_tls)
+        snapshot = storage.create_snapshot(volume_id=volume.id, name="one", force=True)
+        storage.wait_for_status(snapshot, "available", interval=0.1, wait=30)
+        before = datetime.now(UTC).isoformat()
+        nbdsh(address, "h.pwrite(b'2' * 4096, 0); h.flush()")
+        shown = "print(h.pread(1, 0).decode(), h.is_read_only())"
+        views = ("--snapshot", snapshot.id), ("--at", before)
+        for view in views:
+            uri = cloud.command("volume", "export", "past", *view).strip()
+            assert nbdsh(uri, shown).split() == ["1", "True"]
+        assert nbdsh(address, shown).split() == ["2", "False"]
+        for name in {
+            row["name"] for row in json.loads(cloud.command("volume", "exports", "--json"))
+        }:
+            cloud.command("volume", "detach", name)
+        assert not list((cloud.data / "block" / "attached").iterdir())
 
 
 def test_after_the_death_of_the_host_side_what_was_synced_is_there(
