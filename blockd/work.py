@@ -11,6 +11,7 @@ from blockd.tables import work
 from core import rows
 from core.api.call import Call
 from core.database import Connection
+from core.errors import Unavailable
 from core.rows import Row
 
 TABLE = work.work
@@ -118,6 +119,18 @@ async def end(db: Connection, work_id: str) -> None:
 async def end_for(db: Connection, subject_id: str, *kinds: str) -> None:
     """What was to happen with something need not happen any more."""
     await rows.delete(db, TABLE, TABLE.c.subject_id == subject_id, TABLE.c.kind.in_(kinds))
+
+
+async def stop(service: Service, subject_id: str, *kinds: str) -> None:
+    """End these kinds of work on something before it is removed. Raises Unavailable while somebody is just at it.
+
+    Otherwise what is being made could be left over after it was removed.
+    """
+    async with service.database.write() as db:
+        same = (TABLE.c.subject_id == subject_id, TABLE.c.kind.in_(kinds))
+        await rows.delete(db, TABLE, *same, TABLE.c.owner.is_(None))
+        if await rows.count(db, TABLE, *same):
+            raise Unavailable("Busy", "it is still being made")
 
 
 async def ready(db: Connection, now_us: int) -> int:

@@ -320,7 +320,6 @@ class Backups:
         if await backups.children_of(db, row["id"]):
             raise bad_request("Incremental backups exist for this backup.")
         await backups.change(db, self._service, row["id"], status="deleting")
-        await work.end_for(db, row["id"], "backup.create")
         await work.add(
             db, self._service, call, "backup.delete", row["id"], deadline_s=backups.DEADLINE_S
         )

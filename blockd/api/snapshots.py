@@ -250,7 +250,6 @@ class Snapshots:
 
     async def _begin_delete(self, db: Connection, call: Call, row: Row) -> None:
         await snapshots.change(db, self._service, row["id"], status="deleting")
-        await work.end_for(db, row["id"], "snapshot.create")
         await work.add(db, self._service, call, "snapshot.delete", row["id"])
 
     async def force_delete(self, call: Call) -> None:

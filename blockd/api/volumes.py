@@ -249,5 +249,5 @@ async def begin_delete(
     if cascade:
         for one_of in await volumes.snapshots_of(db, row["id"]):
             await snapshots.change(db, service, one_of["id"], status="deleting")
-    await work.end_for(db, row["id"], "volume.create", "volume.unstick", "volume.extend")
+    await work.end_for(db, row["id"], "volume.unstick")
     await work.add(db, service, call, "volume.delete", row["id"], deadline_s=3600)

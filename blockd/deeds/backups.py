@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from blockd import backups, cut, manifest, messages, snapshots, volumes
+from blockd import work as promises
 from blockd.deeds.volumes import make_empty
 from blockd.manifest import CHUNK_BYTES, About, Chunk, Manifest
 from blockd.service import GIB, Service
@@ -109,11 +110,12 @@ async def create(service: Service, work: Row) -> Finish:
     await _drop_older_pins(service, row, engine_id, pin)
 
     async def finish(db: Connection) -> None:
+        now = await backups.get(db, row["id"])
         await backups.change(
             db,
             service,
             row["id"],
-            status="available",
+            status="available" if now["status"] == "creating" else now["status"],
             object_count=manifest.own_objects(made, row["prefix"]),
             manifest_digest=manifest.digest_of(data),
             engine_id=engine_id,
@@ -214,6 +216,7 @@ async def give_up_restore(service: Service, db: Connection, work: Row, reason: s
 
 async def delete(service: Service, work: Row) -> Finish:
     """Remove a backup's own objects."""
+    await promises.stop(service, work["subject_id"], "backup.create", "backup.restore")
     async with service.database.read() as db:
         row = await backups.get(db, work["subject_id"])
     # the manifest goes first, so that what is half removed can no longer be restored

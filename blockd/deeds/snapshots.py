@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from blockd import cut, messages, snapshots, volumes
+from blockd import work as promises
 from blockd.deeds.volumes import remove_from_library
 from blockd.service import Service
 from blockd.worker import Deed, Finish
@@ -23,7 +24,9 @@ async def create(service: Service, work: Row) -> Finish:
         await service.volumes.snapshot(row["engine_id"], row["engine_snapshot_id"])
 
     async def finish(db: Connection) -> None:
-        await snapshots.change(db, service, row["id"], status="available", progress="100%")
+        now = await snapshots.get(db, row["id"])
+        if now["status"] == "creating":
+            await snapshots.change(db, service, row["id"], status="available", progress="100%")
 
     return finish
 
@@ -47,6 +50,7 @@ async def drop(service: Service, row: Row) -> None:
 
 async def delete(service: Service, work: Row) -> Finish:
     """Drop a snapshot; clones of it keep what they need."""
+    await promises.stop(service, work["subject_id"], "snapshot.create")
     async with service.database.read() as db:
         row = await snapshots.get(db, work["subject_id"])
     await drop(service, row)

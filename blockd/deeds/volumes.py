@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from blockd import cut, messages, snapshots, volume_types, volumes
+from blockd import work as promises
 from blockd.copying import copy
 from blockd.service import GIB, Service
 from blockd.worker import Deed, Finish
@@ -16,6 +17,8 @@ from core.database import Connection
 from core.errors import Conflict, NotFound, Refused
 from core.rows import Row
 from volume.port import Volumes
+
+MAKING = ("volume.create", "volume.refuse", "volume.extend", "volume.reimage", "volume.upload")
 
 
 async def _rows(service: Service, work: Row) -> tuple[Row, Row]:
@@ -66,7 +69,9 @@ async def create(service: Service, work: Row) -> Finish:
         await make_empty(service, row, kind)
 
     async def finish(db: Connection) -> None:
-        await volumes.change(db, service, row["id"], status="available")
+        now = await rows.by_id(db, volumes.TABLE, row["id"])
+        if now is not None and now["status"] == "creating":
+            await volumes.change(db, service, row["id"], status="available")
 
     return finish
 
@@ -112,6 +117,7 @@ async def remove_from_library(volumes_: Volumes, engine_id: str, keep: frozenset
 
 async def delete(service: Service, work: Row) -> Finish:
     """Remove a volume, its snapshots, and what they stand for."""
+    await promises.stop(service, work["subject_id"], *MAKING)
     async with service.database.read() as db:
         row = await volumes.get(db, work["subject_id"])
         pins = await volumes.snapshots_of(db, row["id"])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import pytest
+
 from blockd import work
 from blockd.app import worker_of
+from core.errors import NotFound
 from tests.block_site import BlockSite
 
 
@@ -60,6 +63,39 @@ def test_what_cannot_be_done_now_is_tried_until_its_deadline(site: BlockSite) ->
     assert site.status("volume", row["id"]) == "error_extending"
     told = site.call("GET", "/messages").body["messages"]
     assert [one["resource_uuid"] for one in told] == [row["id"]]
+
+
+def test_what_is_just_being_made_is_removed_after_that(site: BlockSite) -> None:
+    """A forced delete ends work that waits, and waits for work that somebody is at: nothing is left over."""
+    site.settles = False
+    name = site.call("POST", "/volumes", {"volume": {"size": 1}}).body["volume"]["id"]
+
+    async def begin(owner: str) -> dict:
+        async with site.database.write() as db:
+            claimed = await work.claim(db, owner, site.env.wall_us(), 10)
+        return claimed[0]
+
+    held = site.run(begin("node2/busy"))
+    forced = {"os-force_delete": {}}
+    assert site.admin("POST", f"/volumes/{name}/action", forced).status == 202
+    site.settle()
+    assert site.status("volume", name) == "deleting"  # somebody is just at it
+    site.run(site.volumes.create(name, 1 << 30))
+
+    async def release() -> None:
+        async with site.database.write() as db:
+            await work.release(db, held["id"], site.env.wall_us() + 10**9)
+
+    site.run(release())
+    site.env.advance(40)
+    site.settle()
+    assert site.status("volume", name) == "gone"
+    with pytest.raises(NotFound):
+        site.run(site.volumes.describe(name))
+    site.env.advance(10**4)
+    site.settle()
+    with pytest.raises(NotFound):
+        site.run(site.volumes.describe(name))
 
 
 def test_a_client_that_never_comes_back_leaves_nothing_attaching(site: BlockSite) -> None:
