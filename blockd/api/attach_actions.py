@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from blockd import attachments, volumes, work
-from blockd.api.shape import nothing
+from blockd.api.shape import CONNECTOR, nothing
 from blockd.service import Service
 from blockd.sight import allowed
 from core import rows
 from core.api.action import Action
 from core.api.call import Call
 from core.api.fault import bad_request
-from core.api.shape import Shape, choice, nullable, plain_object, text
+from core.api.shape import Shape, choice, nullable, text
 from core.database import Connection
 from core.rows import Row
 
@@ -32,8 +32,8 @@ ATTACH = Shape(
     more=False,
 )
 DETACH = nullable(Shape({"attachment_id": SHORT}))
-CONNECTOR = Shape({"connector": plain_object}, ["connector"])
-FORCE_DETACH = Shape({"attachment_id": SHORT, "connector": nullable(plain_object)}, [], more=False)
+CONNECTION = Shape({"connector": CONNECTOR}, ["connector"])
+FORCE_DETACH = Shape({"attachment_id": SHORT, "connector": nullable(CONNECTOR)}, [], more=False)
 
 
 class AttachActions:
@@ -61,14 +61,14 @@ class AttachActions:
                 f"{RULE}:initialize_connection",
                 self.initialize,
                 200,
-                CONNECTOR,
+                CONNECTION,
             ),
             Action(
                 "os-terminate_connection",
                 f"{RULE}:terminate_connection",
                 self.terminate,
                 202,
-                CONNECTOR,
+                CONNECTION,
             ),
         ]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from blockd import attachments, volumes, work
 from blockd.api.paths import both
-from blockd.api.shape import nothing, one, uuid
+from blockd.api.shape import CONNECTOR, nothing, one, uuid
 from blockd.listing import Listing, Page, answer, owned, page
 from blockd.service import Service
 from blockd.sight import about, allowed, own_project, row_of
@@ -15,7 +16,7 @@ from core.api.action import Action, Actions
 from core.api.call import Call
 from core.api.fault import Fault, bad_request, conflict
 from core.api.route import Route
-from core.api.shape import Shape, choice, nullable, plain_object
+from core.api.shape import Shape, choice, nullable
 from core.database import Connection
 from core.rows import Row
 
@@ -27,14 +28,16 @@ CREATE = one(
         {
             "volume_uuid": uuid,
             "instance_uuid": nullable(uuid),
-            "connector": nullable(plain_object),
+            "connector": nullable(CONNECTOR),
             "mode": choice("rw", "ro"),
         },
         ["volume_uuid"],
         more=False,
     ),
 )
-UPDATE = one("attachment", Shape({"connector": Shape({}, least=1)}, ["connector"], more=False))
+UPDATE = one(
+    "attachment", Shape({"connector": replace(CONNECTOR, least=1)}, ["connector"], more=False)
+)
 FILTERS = {
     "volume_id": "volume_id",
     "status": "status",

@@ -423,7 +423,9 @@ def decoded(url: str) -> Record:
     texts = (record.id, record.volume_id, record.container, record.prefix)
     sane = all(0 < len(one_of) <= 255 for one_of in texts) and 0 < record.size <= making.GIB_MAX
     limits = (record.object_count, record.created_us, record.data_us)
-    if not sane or not all(0 <= figure < 2**62 for figure in limits) or "\0" in "".join(texts):
+    told = (record.display_name, record.display_description, record.manifest_digest)
+    everything = "".join((*texts, *(one_of or "" for one_of in told)))
+    if not sane or not all(0 <= figure < 2**62 for figure in limits) or "\0" in everything:
         raise bad_request("The backup record makes no sense.")
     return record
 

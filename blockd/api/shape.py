@@ -88,6 +88,10 @@ def one(name: str, inner: Check) -> Shape:
     return Shape({name: inner}, [name], more=False)
 
 
+# where a volume will be used; hosts add what they like
+CONNECTOR = Shape({"host": nullable(text(0, 255)), "mountpoint": nullable(text(0, 255))})
+
+
 def nothing(value: Any, where: str) -> None:
     """What stands under an action that takes no arguments: mostly null or {}."""
     anything(value, where)

@@ -147,6 +147,8 @@ def test_read_only_volumes_are_attached_read_only(site: BlockSite) -> None:
         {"volume_uuid": INSTANCE, "mode": "rx"},
         {"volume_uuid": INSTANCE, "connector": []},
         {"volume_uuid": INSTANCE, "extra": 1},
+        {"volume_uuid": INSTANCE, "connector": {"host": "a\0b"}},
+        {"volume_uuid": INSTANCE, "connector": {"host": 7}},
     ],
 )
 def test_what_makes_no_attachment_is_400(site: BlockSite, given: object) -> None:
