@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 
 from blockd.fault import absent
@@ -10,6 +12,8 @@ from core.api.call import Call
 from core.api.fault import Fault
 from core.database import Connection
 from core.rows import Row
+
+PROJECT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def about(row: Row) -> dict[str, str]:
@@ -36,6 +40,14 @@ async def allowed(db: Connection, call: Call, table: sa.Table, name: str, what: 
 def visible(call: Call, row: Row) -> bool:
     """Whether a caller may know of a row."""
     return row["project_id"] == call.identity.project_id or call.may("context_is_admin")
+
+
+def named_project(call: Call) -> str:
+    """The project that a path is about (`target_id`). Raises Fault 400 for what is no id."""
+    found = call.variables["target_id"]
+    if not PROJECT.fullmatch(found):
+        raise Fault(400, f"'{found[:80]}' is not the id of a project.")
+    return found
 
 
 def own_project(call: Call) -> str:

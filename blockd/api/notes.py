@@ -15,7 +15,7 @@ from blockd.api.shape import one
 from blockd.fault import absent
 from blockd.listing import Listing, answer, owned, page
 from blockd.service import Service
-from blockd.sight import allowed
+from blockd.sight import allowed, named_project
 from blockd.times import instant
 from core import rows
 from core.api.call import Answer, Call
@@ -180,7 +180,7 @@ class DefaultTypes:
     async def set(self, call: Call) -> dict[str, Any]:
         """Choose it."""
         call.allow()
-        target_id, table = call.variables["target_id"], volume_types.DEFAULT
+        target_id, table = named_project(call), volume_types.DEFAULT
         async with self._database.write() as db:
             kind = await volume_types.for_use(db, call, call.part("default_type")["volume_type"])
             await rows.delete(db, table, table.c.project_id == target_id)

@@ -9,6 +9,7 @@ from blockd.api.paths import both
 from blockd.api.shape import number, one
 from blockd.listing import truth as asked
 from blockd.service import Service
+from blockd.sight import named_project
 from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request
@@ -65,9 +66,8 @@ class QuotaSets:
         )
 
     def _target(self, call: Call) -> str:
-        target_id = call.variables["target_id"]
-        call.allow(of={"project_id": target_id})
-        return target_id
+        call.allow(of={"project_id": call.variables["target_id"]})
+        return named_project(call)
 
     async def show(self, call: Call) -> dict[str, Any]:
         """Limits of a project, with what it uses when asked."""

@@ -197,6 +197,8 @@ class VolumeTypes:
         async with self._database.write() as db:
             row = await self._get(db, call)
             if "name" in changes:
+                if row["name"] == volume_types.DEFAULT_NAME != changes["name"]:
+                    raise bad_request("The default volume type keeps its name.")
                 await volume_types.check_free(db, changes["name"], row["id"])
             changes["updated_us"] = self._service.now_us()
             await rows.update(db, TABLE, row["id"], changes)

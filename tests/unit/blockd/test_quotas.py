@@ -64,6 +64,8 @@ def test_quotas_are_for_administrators_to_set(site: BlockSite) -> None:
     assert site.call("PUT", DEMO, {"quota_set": {"volumes": 99}}).status == 403
     assert site.call("GET", DEMO).status == 200
     assert site.call("GET", DEMO, who="other").status == 403
+    strange = f"/os-quota-sets/{'x' * 65}"
+    assert site.admin("PUT", strange, {"quota_set": {"volumes": 1}}).status == 400
     body = {"quota_class_set": {"volumes": 7}}
     assert site.admin("PUT", "/os-quota-class-sets/default", body).status == 200
     assert site.call("GET", DEMO).body["quota_set"]["volumes"] == 7

@@ -29,6 +29,7 @@ def test_types_are_made_changed_and_removed(site: BlockSite) -> None:
     assert site.admin("DELETE", f"/types/{kind}").status == 202
     default = site.call("GET", "/types/default").body["volume_type"]["id"]
     assert site.admin("DELETE", f"/types/{default}").status == 400
+    assert site.admin("PUT", f"/types/{default}", renamed).status == 400
 
 
 def test_private_types_are_for_those_who_were_let_in(site: BlockSite) -> None:
