@@ -27,23 +27,24 @@ Announce = Callable[[str], None]
 
 
 class Case(NamedTuple):
-    """What is done, and fio's words for it. `floor`: the least ratio to a replicated peer."""
+    """What is done, and fio's words for it."""
 
     title: str
     words: str
-    floor: float
-    streamed: bool = False
 
 
+# streams and reads of a volume that was written in order, then random writes, then reads of what they have left
 CASES = (
-    Case("randwrite 4k, 1 at once", "--rw=randwrite --bs=4k --iodepth=1", 2),
-    Case("randwrite 4k, 32 at once", "--rw=randwrite --bs=4k --iodepth=32", 2),
-    Case("randwrite 4k + fsync, 1 at once", "--rw=randwrite --bs=4k --iodepth=1 --fsync=1", 2),
-    Case("randwrite 4k + fsync, 32 at once", "--rw=randwrite --bs=4k --iodepth=32 --fsync=1", 2),
-    Case("randread 4k, 1 at once", "--rw=randread --bs=4k --iodepth=1", 1),
-    Case("randread 4k, 32 at once", "--rw=randread --bs=4k --iodepth=32", 1),
-    Case("write 1 MiB, 4 at once", "--rw=write --bs=1m --iodepth=4", 1, streamed=True),
-    Case("read 1 MiB, 4 at once", "--rw=read --bs=1m --iodepth=4", 1, streamed=True),
+    Case("write 1 MiB, 4 at once", "--rw=write --bs=1m --iodepth=4"),
+    Case("read 1 MiB, 4 at once", "--rw=read --bs=1m --iodepth=4"),
+    Case("randread 4k, 1 at once", "--rw=randread --bs=4k --iodepth=1"),
+    Case("randread 4k, 32 at once", "--rw=randread --bs=4k --iodepth=32"),
+    Case("randwrite 4k, 1 at once", "--rw=randwrite --bs=4k --iodepth=1"),
+    Case("randwrite 4k, 32 at once", "--rw=randwrite --bs=4k --iodepth=32"),
+    Case("randwrite 4k + fsync, 1 at once", "--rw=randwrite --bs=4k --iodepth=1 --fsync=1"),
+    Case("randwrite 4k + fsync, 32 at once", "--rw=randwrite --bs=4k --iodepth=32 --fsync=1"),
+    Case("then randread 4k, 32 at once", "--rw=randread --bs=4k --iodepth=32"),
+    Case("then read 1 MiB, 4 at once", "--rw=read --bs=1m --iodepth=4"),
 )
 
 
