@@ -5,8 +5,10 @@ are safe. So every write is appended to a file first. Nothing is synced: what a 
 still has. When the machine dies the clients on it have gone as well; then what is left of the files may have holes, and
 is of no use (`spool_root`). A file is dropped once a flush covers all of it.
 
-Records are (kind, offset, length, checksum) and data; reading ends at the first that is torn. Replaying a record
-whose effect is durable already is harmless, because every later one is replayed after it.
+Records are (kind, round, offset, length, checksum) and data. A file that a flush has covered is written again from its
+beginning, in another round: cutting it would keep the file system's journal busy beside everybody's syncs. Reading ends
+at the first record that is torn or of another round. Replaying records whose effect is durable already is harmless,
+because every later one is replayed after them.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from core.errors import Full
 from core.real import boot_id
 from volume.port import Disk
 
-RECORD = struct.Struct(">4sBQQQ")
-MAGIC = b"SPL1"
+RECORD = struct.Struct(">4sBIQQQ")
+MAGIC = b"SPL2"
 WRITE, ZERO, ALLOCATE = 1, 2, 3
 FILE_BYTES = 16 << 20  # then another one is begun, so that the older may go
 FLUSH_BYTES = 64 << 20  # so much that was never flushed is flushed by us
@@ -41,34 +43,36 @@ class Record(NamedTuple):
     data: bytes | memoryview
 
 
-def encode_record(record: Record) -> bytes:
-    """What goes before the data of a record."""
-    return RECORD.pack(MAGIC, record.kind, record.offset, record.length, _checksum(record))
+def encode_record(record: Record, turn: int) -> bytes:
+    """What goes before the data of a record in a file's round."""
+    checksum = _checksum(record, turn)
+    return RECORD.pack(MAGIC, record.kind, turn, record.offset, record.length, checksum)
 
 
-def _checksum(record: Record) -> int:
-    digest = xxhash.xxh3_64(f"{record.kind}/{record.offset}/{record.length}".encode())
+def _checksum(record: Record, turn: int) -> int:
+    digest = xxhash.xxh3_64(f"{record.kind}/{turn}/{record.offset}/{record.length}".encode())
     digest.update(record.data)
     return digest.intdigest()
 
 
 def decode_records(data: bytes) -> Iterator[Record]:
-    """Every whole record from the beginning on."""
+    """Every whole record of the last round, from the beginning on."""
     view = memoryview(data)
-    at = 0
+    at, first = 0, None
     while len(view) - at >= RECORD.size:
-        magic, kind, offset, length, checksum = RECORD.unpack_from(view, at)
+        magic, kind, turn, offset, length, checksum = RECORD.unpack_from(view, at)
         at += RECORD.size
         body = view[at : at + length] if kind == WRITE else view[:0]
         record = Record(kind, offset, length, body)
         whole = kind != WRITE or len(body) == length
-        if magic != MAGIC or not whole or _checksum(record) != checksum:
+        first = turn if first is None else first
+        if (magic, turn) != (MAGIC, first) or not whole or _checksum(record, turn) != checksum:
             return
         at += len(body)
         yield record
 
 
-Mark = tuple[int, int]  # a file's number, and bytes of it
+Mark = int  # bytes of records since the spool began, which only ever grow
 
 
 class Spool:
@@ -76,9 +80,17 @@ class Spool:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._files: dict[int, int] = {}  # bytes of each, the last one open
+        self._ends: dict[int, Mark] = {}  # where each file's records end; the last one is open
         self._fd = -1
-        self.unflushed_bytes = 0
+        self._at = 0  # in the open file
+        self._turn = 1
+        self._end: Mark = 0
+        self._durable: Mark = 0
+
+    @property
+    def unflushed_bytes(self) -> int:
+        """Records that no flush has covered."""
+        return self._end - self._durable
 
     def _numbers(self) -> list[int]:
         if not self._directory.is_dir():
@@ -94,48 +106,51 @@ class Spool:
         """Start a file after those that are there. Raises OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         numbers = self._numbers()
-        self._files = dict.fromkeys(numbers, 0)
+        self._ends = dict.fromkeys(numbers, 0)
         self._next((numbers[-1] if numbers else 0) + 1)
 
     def _next(self, number: int) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         self._fd = os.open(self._directory / str(number), flags, 0o600)
-        self._files[number] = 0
+        self._ends[number] = self._end
+        self._at = 0
 
     def append(self, record: Record) -> None:
         """Keep a change before it is made. Raises Full when the disk takes no more."""
-        head = encode_record(record)
+        head = encode_record(record, self._turn)
         wanted = len(head) + len(record.data)
-        number = max(self._files)
         try:
-            done = os.writev(self._fd, [head, record.data])
+            done = os.pwritev(self._fd, [head, record.data], self._at)
         except OSError:
             done = 0
-        if done != wanted:
-            os.ftruncate(self._fd, self._files[number])  # nothing torn before what follows
+        if done != wanted:  # the next one is written over what there is of it
             raise Full("NoSpool", f"{self._directory} takes no more writes")
-        self._files[number] += wanted
-        self.unflushed_bytes += wanted
-        if self._files[number] >= FILE_BYTES:
+        self._at += wanted
+        self._end += wanted
+        number = max(self._ends)
+        self._ends[number] = self._end
+        if self._at >= FILE_BYTES:
             self._next(number + 1)
 
     def mark(self) -> Mark:
         """Where the spool ends now."""
-        number = max(self._files)
-        return number, self._files[number]
+        return self._end
 
     def durable(self, mark: Mark) -> None:
         """Everything before a mark is durable: drop what that covers, the oldest first."""
-        number, size = mark
-        for old in sorted(one for one in self._files if one < number):
+        self._durable = max(self._durable, mark)
+        current = max(self._ends)
+        for old in sorted(self._ends):
+            if old == current or self._ends[old] > self._durable:
+                break
             (self._directory / str(old)).unlink(missing_ok=True)
-            del self._files[old]
-        if number == max(self._files) and self._files[number] == size:
-            os.ftruncate(self._fd, 0)
-            self._files[number] = 0
-        self.unflushed_bytes = sum(self._files.values())
+            del self._ends[old]
+        if len(self._ends) == 1 and self._durable == self._end and self._at:
+            os.pwrite(self._fd, bytes(len(MAGIC)), 0)  # there is nothing to replay
+            self._at = 0
+            self._turn += 1
 
     def close(self, *, remove: bool) -> None:
         """Let go; `remove` when nothing of it is needed any more."""
@@ -151,7 +166,7 @@ class Spool:
             (self._directory / str(number)).unlink(missing_ok=True)
         if self._directory.is_dir():
             self._directory.rmdir()
-        self._files.clear()
+        self._ends.clear()
 
 
 def spool_root(directory: Path) -> Path | None:

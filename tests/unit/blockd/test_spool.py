@@ -30,7 +30,7 @@ SIZE = 1 << 20
 )
 def test_reading_ends_at_the_first_torn_record(records: list[Record], data: st.DataObject) -> None:
     """Wherever the file ends, and whichever bit of it has changed."""
-    pieces = [encode_record(one) + bytes(one.data) for one in records]
+    pieces = [encode_record(one, 7) + bytes(one.data) for one in records]
     whole = b"".join(pieces)
     cut = data.draw(st.integers(0, len(whole)))
     kept = 0
@@ -39,6 +39,8 @@ def test_reading_ends_at_the_first_torn_record(records: list[Record], data: st.D
     assert [one._replace(data=bytes(one.data)) for one in decode_records(whole[:cut])] == records[
         :kept
     ]
+    later = encode_record(Record(spools.ZERO, 0, 1, b""), 8)
+    assert len(list(decode_records(whole + later))) == len(records) or not records
     if whole:
         spoiled = bytearray(whole)
         at = data.draw(st.integers(0, len(whole) - 1))
@@ -102,6 +104,20 @@ def test_a_flush_covers_only_writes_that_the_volume_has_taken(tmp_path: Path) ->
         assert not tmp_path.exists()
 
     asyncio.run(work())
+
+
+def test_two_flushes_at_once_drop_no_write_that_came_after_them(tmp_path: Path) -> None:
+    """The later to end covers what was there when it began, though the file is as long again by then."""
+    spool = Spool(tmp_path)
+    spool.begin()
+    spool.append(Record(spools.WRITE, 0, 4, b"once"))
+    first, second = spool.mark(), spool.mark()
+    spool.durable(first)
+    spool.append(Record(spools.WRITE, 0, 5, b"twice"[:5]))
+    spool.append(Record(spools.WRITE, 9, 4, b"more"))
+    spool.durable(second)
+    assert [bytes(one.data) for one in Spool(tmp_path).records()] == [b"twice", b"more"]
+    spool.close(remove=True)
 
 
 def test_the_spool_does_not_grow_without_end(tmp_path: Path) -> None:
