@@ -40,6 +40,7 @@ from core.service_identity import PROJECT_ID, ServiceIdentity
 MICROVERSION = "volume 3.54"
 CREATE_S = 30.0
 DEVICE_S = 15.0
+SOCKET_BYTES_MAX = 107  # sun_path of Linux, without its end
 GONE_S = 15.0
 RETRY = ("retries=120", "retry-delay=1", "retry-exponential=no")
 PACKAGES = {"nbdfuse": "libnbd-bin", "nbdkit": "nbdkit", "fusermount3": "fuse3", "losetup": "mount"}
@@ -325,6 +326,11 @@ def connect(
     found = run(installation, work)
     if not found.socket:
         raise Unavailable("NoSocket", "the volume is served on another machine")
+    if len(found.socket.encode()) > SOCKET_BYTES_MAX:
+        click.echo(
+            f"{found.socket} is too long a name for most tools: use --tls, or a cloud in a shorter directory",
+            err=True,
+        )
     remember(installation, found)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
@@ -93,8 +94,9 @@ class NbdServer:
         return sorted(self._exports)
 
     def socket(self, name: str) -> Path:
-        """Where an export's unix socket is."""
-        return self._directory / f"{name}.sock"
+        """Where an export's unix socket is. Its name is short, because addresses of sockets have 107 bytes at most."""
+        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+        return self._directory / f"{digest}.sock"
 
     async def add(self, export: Export) -> Path:
         """Serve an export; returns its socket."""

@@ -37,7 +37,7 @@ print(json.dumps({"token": known.get_token(), "project": known.get_project_id()}
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvider]:
     running = OpenIdProvider(tmp_path_factory.mktemp("openid"))
     yield running
@@ -66,7 +66,7 @@ class Admin:
         return reply.json() if reply.content else None
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def federated(cloud: RunningCloud, provider: OpenIdProvider) -> str:
     """The cloud trusts the provider; its group `staff` is member of the project `demo`. Returns that id."""
     (cloud.data / "federation.yaml").write_text(

@@ -16,16 +16,20 @@ from tests.system.swift import Swift
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
 
 PORTS = 8  # noded and its storage nodes, above each other
+given: set[int] = set()  # a node's daemon begins to listen a moment after `up` has returned
 
 
 def free_ports() -> int:
-    """The first of some neighbouring ports that nobody uses now."""
+    """The first of some neighbouring ports that nobody uses now and that nobody was given before."""
     for first in range(20_000, 60_000, PORTS):
+        if first in given:
+            continue
         try:
             for port in range(first, first + PORTS):
                 socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
+        given.add(first)
         return first
     raise AssertionError("no ports are free")
 
