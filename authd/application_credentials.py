@@ -7,13 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from authd import grants, revocations, rows
-from authd.rows import Row
+from authd import grants, revocations
 from authd.tables import application_credential as tables
 from authd.tables import role
+from core import rows
 from core.api.fault import conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import APPLICATION_CREDENTIAL
+from core.rows import Row
 
 TABLE = tables.application_credential
 ROLES = tables.application_credential_role

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from authd import credentials, domains, grants, projects, roles, rows, users
+from authd import credentials, domains, grants, projects, roles, users
 from authd.authority import Authority
 from authd.tables import catalog, project
+from core import rows
 from core.database import Connection
 
 # Each implies the next.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from authd import endpoint_filters, rows
+from authd import endpoint_filters
 from authd.tables import catalog
+from core import rows
 from core.database import Connection
 from core.identity import Identity
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from authd import revocations, rows
-from authd.rows import Row
+from authd import revocations
 from authd.tables import credential
 from authd.vault import Vault
+from core import rows
 from core.api.fault import bad_request, conflict, not_found
 from core.database import Connection
 from core.revocation import CREDENTIAL
+from core.rows import Row
 
 TABLE = credential.credential
 EC2 = "ec2"

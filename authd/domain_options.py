@@ -12,9 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from authd import rows
 from authd.tables.domain_option import domain_option
 from authd.vault import Vault
+from core import rows
 from core.api.fault import forbidden, not_found
 from core.database import Connection
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import revocations, rows
+from authd import revocations
 from authd import trusts as lent
-from authd.rows import Row
 from authd.tables import assignment, credential, group, limit, project, role, trust, user
+from core import rows
 from core.api.fault import conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import DOMAIN
+from core.rows import Row
 
 DEFAULT = "default"
 TABLE = project.project

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import rows
-from authd.rows import Row
 from authd.tables import catalog, endpoint_filter, project
+from core import rows
 from core.api.fault import conflict, not_found
 from core.database import Connection
+from core.rows import Row
 
 GROUPS = endpoint_filter.endpoint_group
 ENDPOINT_LINKS = endpoint_filter.project_endpoint

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from authd import catalog as catalogs
-from authd import rows
-from authd.rows import Row
 from authd.tables import catalog, policy
+from core import rows
 from core.api.fault import bad_request, not_found
 from core.database import Connection
+from core.rows import Row
 
 TABLE = catalog.endpoint
 # What may stand in an address, see `authd.catalog`.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, grants, projects, roles, rows, users
+from authd import domains, grants, projects, roles, users
 from authd.authority import Authority
 from authd.mapping import Mapped, MappedUser, claims_of, map_claims
 from authd.proof import Proof
-from authd.rows import Row
 from authd.tables import federation
 from authd.tables.group import group
+from core import rows
 from core.api.fault import not_found, unauthorized
 from core.database import Connection
+from core.rows import Row
 
 PROVIDERS = federation.identity_provider
 PROTOCOLS = federation.protocol

@@ -10,12 +10,13 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from authd import projects, revocations, rows
-from authd.rows import Row
+from authd import projects, revocations
 from authd.tables import assignment, group, project, role
+from core import rows
 from core.api.fault import not_found
 from core.database import Connection
 from core.revocation import GRANT, USER
+from core.rows import Row
 
 TABLE = assignment.assignment
 MEMBERSHIP = group.membership

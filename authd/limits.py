@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import limit_models, rows
-from authd.rows import Row
+from authd import limit_models
 from authd.tables import catalog, limit, project
+from core import rows
 from core.api.fault import bad_request, conflict, forbidden, not_found
 from core.database import Connection
+from core.rows import Row
 
 REGISTERED = limit.registered_limit
 LIMITS = limit.limit

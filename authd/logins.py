@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import password_rules, rows, users
+from authd import password_rules, users
 from authd.authority import Authority
 from authd.domains import DEFAULT
-from authd.rows import Row
 from authd.tables.project import project
+from core import rows
 from core.api.fault import unauthorized
 from core.database import Connection
+from core.rows import Row
 
 
 async def check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from authd import credentials, methods, rows, tokens
+from authd import credentials, methods, tokens
 from authd.authority import Authority
 from authd.domains import DEFAULT
 from authd.followers import LookUp
@@ -13,6 +13,7 @@ from authd.scope import Name, Scope
 from authd.tables.application_credential import application_credential
 from authd.tables.trust import trust
 from core import identity_wire as wire
+from core import rows
 from core.api.fault import Fault, unauthorized
 from core.identity import Identity
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from authd import credentials, domains, logins, rows, users
+from authd import credentials, domains, logins, users
 from authd.authority import Authority
 from authd.proof import Proof
-from authd.rows import Row
 from authd.scope import Name, name_of
 from authd.tables import application_credential as application_credential_tables
 from authd.totp import matching_window
+from core import rows
 from core.api.fault import bad_request, forbidden, not_found, unauthorized
 from core.authenticator import Authenticator
 from core.database import Connection
 from core.errors import Refused
 from core.identity import Identity
+from core.rows import Row
 
 PASSWORD_CHARS_MAX = 4096
 SIGNED = frozenset(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import regions, rows
-from authd.rows import Row
+from authd import regions
 from authd.tables import catalog, policy
+from core import rows
 from core.api.fault import not_found
 from core.database import Connection
+from core.rows import Row
 
 TABLE = policy.policy
 LINKS = policy.policy_association

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import credentials, domains, limits, revocations, rows, trusts
+from authd import credentials, domains, limits, revocations, trusts
 from authd.authority import TREE_DEPTH_MAX
-from authd.rows import Row
 from authd.tables import assignment, project, user
+from core import rows
 from core.api.fault import bad_request, conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import PROJECT
+from core.rows import Row
 
 TABLE = project.project
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from authd.rows import Row
 from core.api.fault import unauthorized
+from core.rows import Row
 
 
 class Proof(NamedTuple):

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from authd import grants, projects, rows
-from authd.rows import Row
+from authd import grants, projects
 from authd.tables.group import membership
+from core import rows
 from core.database import Connection
+from core.rows import Row
 
 TABLE = grants.TABLE
 

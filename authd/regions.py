@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import rows
-from authd.rows import Row
 from authd.tables import catalog, limit
+from core import rows
 from core.api.fault import bad_request, conflict, forbidden, not_found
 from core.database import Connection
+from core.rows import Row
 
 TABLE = catalog.region
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import rows
 from authd.tables.revocation import revocation
+from core import rows
 from core.database import Connection, Database
 from core.revocation import KINDS, Revocation, RevocationList
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import revocations, rows, trusts
-from authd.rows import Row
+from authd import revocations, trusts
 from authd.tables import role
+from core import rows
 from core.api.fault import conflict, forbidden, not_found
 from core.database import Connection
 from core.revocation import ROLE
+from core.rows import Row
 
 TABLE = role.role
 IMPLIED = role.implied_role

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from authd import rows
-from authd.rows import Row
 from authd.tables import catalog, limit, policy
+from core import rows
 from core.api.fault import forbidden, not_found
 from core.database import Connection
+from core.rows import Row
 
 TABLE = catalog.service
 

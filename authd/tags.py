@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from authd import rows
-from authd.rows import Row
 from authd.tables import project
+from core import rows
 from core.api.fault import bad_request, not_found
 from core.database import Connection
+from core.rows import Row
 
 TABLE = project.project_tag
 COUNT_MAX = 80

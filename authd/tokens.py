@@ -6,10 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from authd import catalog, domains, grants, projects, roles, rows, users
+from authd import catalog, domains, grants, projects, roles, users
 from authd.authority import TOKEN_LIFE_S, Authority
 from authd.proof import Proof
-from authd.rows import Row
 from authd.scope import Name, Scope
 from authd.tables.application_credential import (
     access_rule,
@@ -20,10 +19,12 @@ from authd.tables.application_credential import (
 from authd.tables.federation import service_provider
 from authd.tables.trust import trust, trust_role
 from authd.times import instant, instant_or_none
+from core import rows
 from core.api.fault import forbidden, not_found, unauthorized
 from core.bearer import NONCE_BYTES, audit_text, seal
 from core.database import Connection
 from core.identity import Identity
+from core.rows import Row
 
 
 async def identity_for(

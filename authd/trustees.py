@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import rows
 from authd.authority import Authority
 from authd.proof import Proof
 from authd.tables.trust import trust
+from core import rows
 from core.api.fault import forbidden, not_found
 
 

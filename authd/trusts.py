@@ -6,12 +6,13 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from authd import revocations, rows
-from authd.rows import Row
+from authd import revocations
 from authd.tables import role, trust, user
+from core import rows
 from core.api.fault import not_found
 from core.database import Connection
 from core.revocation import TRUST
+from core.rows import Row
 
 TABLE = trust.trust
 ROLES = trust.trust_role

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd import revocations, rows, trusts
-from authd.rows import Row
+from authd import revocations, trusts
 from authd.tables import assignment, user
+from core import rows
 from core.api.fault import conflict, not_found
 from core.database import Connection
 from core.revocation import USER
+from core.rows import Row
 
 TABLE = user.user
 PASSWORDS = user.password

@@ -6,11 +6,11 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from authd import application_credentials, grants, roles, rows, users
+from authd import application_credentials, grants, roles, users
 from authd.authority import Authority
 from authd.delegation import refuse_for_application_credentials
-from authd.rows import Row
 from authd.times import instant, parsed
+from core import rows
 from core.api.call import Call
 from core.api.fault import Fault, bad_request, forbidden
 from core.api.listing import collection
@@ -28,6 +28,7 @@ from core.api.shape import (
     text,
 )
 from core.database import Connection
+from core.rows import Row
 
 SECRET_BYTES = 64
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")

@@ -7,15 +7,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from authd import assignments, grants, groups, projects, roles, rows, users
+from authd import assignments, grants, groups, projects, roles, users
 from authd.assignments import Assignment, World
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request
 from core.api.query import Query
 from core.api.route import Route
 from core.database import Connection
+from core.rows import Row
 
 TABLE = grants.TABLE
 INHERITED = "scope.OS-INHERIT:inherited_to"

@@ -6,15 +6,16 @@ from typing import Any
 
 import msgspec
 
-from authd import credentials, projects, rows, users
+from authd import credentials, projects, users
 from authd.authority import Authority
 from authd.delegation import refuse_any
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request, forbidden
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import ID, Attributes, Shape, nullable, text
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "blob": text(most=65_536),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, rows, tags
+from authd import domains, tags
 from authd.api import immutable
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.listing import collection
 from core.api.route import Route
@@ -22,6 +22,7 @@ from core.api.shape import (
     nullable,
     text,
 )
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "name": SHORT_NAME,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import endpoint_filters, endpoints, projects, rows
+from authd import endpoint_filters, endpoints, projects
 from authd.api import endpoints as endpoint_api
 from authd.api import projects as project_api
 from authd.authority import Authority
 from authd.endpoint_filters import ENDPOINT_LINKS, GROUP_LINKS, GROUPS
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import not_found
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import NAME, Attributes, Shape, choice, nullable, text
 from core.database import Connection
+from core.rows import Row
 
 FILTERS = Shape(
     {

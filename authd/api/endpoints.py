@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import endpoints, regions, rows
+from authd import endpoints, regions
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import URL, Attributes, Shape, boolean, choice, nullable, text
 from core.database import Connection
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "service_id": text(1, 64),

@@ -6,14 +6,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from authd import domains, federation, mapping, revocations, rows
+from authd import domains, federation, mapping, revocations
 from authd.api.auth import groups_of, issued
 from authd.api.domains import shown as domain_shown
 from authd.api.projects import shown as project_shown
 from authd.authority import Authority
 from authd.reachable import reachable
-from authd.rows import Row
 from authd.scope import Scope
+from core import rows
 from core.api.call import Answer, Call
 from core.api.fault import bad_request, conflict, not_found, unauthorized
 from core.api.listing import collection
@@ -32,6 +32,7 @@ from core.api.shape import (
 )
 from core.database import Connection
 from core.revocation import PROVIDER
+from core.rows import Row
 
 BASE = "/v3/OS-FEDERATION"
 IDP, MAPPING, SERVICE = "identity_provider", "mapping", "service_provider"

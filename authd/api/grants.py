@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from authd import application_credentials, domains, grants, groups, projects, roles, users
 from authd.api import roles as role_api
 from authd.authority import Authority
-from authd.rows import Row
 from core.api.call import Call
 from core.api.fault import bad_request, forbidden
 from core.api.listing import collection
 from core.api.route import Handler, Route
 from core.database import Connection
+from core.rows import Row
 
 ACTORS = ("user", "group")
 

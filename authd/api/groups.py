@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, groups, rows, users
+from authd import domains, groups, users
 from authd.api import users as user_api
 from authd.api.projects import own_domain
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request, not_found
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import DESCRIPTION, ID, NAME, SHORT_NAME, Attributes, Shape, nullable
 from core.database import Connection
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "name": SHORT_NAME,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd.rows import Row
 from core.api.fault import forbidden
 from core.api.shape import Shape, boolean, nullable
+from core.rows import Row
 
 OPTIONS = Shape({"immutable": nullable(boolean)}, more=False)
 

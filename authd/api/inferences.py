@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import roles, rows
+from authd import roles
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import not_found
 from core.api.route import Route
 from core.database import Connection
+from core.rows import Row
 
 
 def shown(call: Call, row: Row) -> dict[str, Any]:

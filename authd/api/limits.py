@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import limit_models, limits, rows
+from authd import limit_models, limits
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import ID, Attributes, Shape, array, integer, nullable, text
 from core.identity import Identity
+from core.rows import Row
 
 LIMIT = integer(-1, 2**31 - 1)
 PLACE: Attributes = {

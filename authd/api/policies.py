@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import endpoints, policies, regions, rows, services
+from authd import endpoints, policies, regions, services
 from authd.api import endpoints as endpoint_api
 from authd.authority import Authority
 from authd.policies import Place
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import not_found
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import Attributes, Shape, text
 from core.database import Connection
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {"blob": text(most=65_536), "type": text(1, 255)}
 CREATE = Shape({"policy": Shape(ATTRIBUTES, ["blob", "type"])}, ["policy"], more=False)

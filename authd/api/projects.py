@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, projects, rows, tags
+from authd import domains, projects, tags
 from authd.api import immutable
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request, forbidden
 from core.api.listing import collection
@@ -24,6 +24,7 @@ from core.api.shape import (
     text,
 )
 from core.identity import Identity
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "name": SHORT_NAME,

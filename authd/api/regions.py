@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import regions, rows
+from authd import regions
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import Attributes, Shape, nullable, text
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "id": text(0, 255),

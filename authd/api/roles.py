@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import domains, roles, rows
+from authd import domains, roles
 from authd.api import immutable
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import DESCRIPTION, ID, NAME, Attributes, Shape, nullable
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "name": NAME,

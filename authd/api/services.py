@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from authd import rows, services
+from authd import services
 from authd.authority import Authority
-from authd.rows import Row
+from core import rows
 from core.api.call import Call
 from core.api.listing import collection
 from core.api.route import Route
 from core.api.shape import Attributes, Shape, boolean, nullable, text
+from core.rows import Row
 
 ATTRIBUTES: Attributes = {
     "type": text(1, 255),

@@ -9,12 +9,12 @@ from authd import projects, tags
 from authd.api import immutable
 from authd.api.projects import policy_target
 from authd.authority import Authority
-from authd.rows import Row
 from core.api.call import Answer, Call
 from core.api.fault import bad_request, not_found
 from core.api.route import Route
 from core.api.shape import Shape, array, text
 from core.database import Connection
+from core.rows import Row
 
 NAME = re.compile(r"[^,/]{1,255}")
 TAG = text(1, 255, pattern=r"[^,/]*")

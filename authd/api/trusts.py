@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from authd import grants, projects, redelegation, rows, trusts, users
+from authd import grants, projects, redelegation, trusts, users
 from authd.api import roles as role_api
 from authd.api.application_credentials import role_of, time_of
 from authd.authority import Authority
 from authd.delegation import refuse_for_trusts
-from authd.rows import Row
 from authd.times import instant_or_none
+from core import rows
 from core.api.call import Call
 from core.api.fault import forbidden, not_found
 from core.api.listing import collection
@@ -28,6 +28,7 @@ from core.api.shape import (
     text,
 )
 from core.database import Connection
+from core.rows import Row
 
 ROLE = Shape({"id": ID, "name": NAME}, more=False, least=1)
 ATTRIBUTES: Attributes = {

@@ -6,13 +6,13 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from authd import domains, logins, password_rules, projects, revocations, rows, tags, users
+from authd import domains, logins, password_rules, projects, revocations, tags, users
 from authd.api import projects as project_api
 from authd.api.projects import own_domain
 from authd.authority import Authority
 from authd.reachable import reachable
-from authd.rows import Row
 from authd.times import instant_or_none, parsed
+from core import rows
 from core.api.call import Call
 from core.api.fault import bad_request
 from core.api.listing import collection
@@ -31,6 +31,7 @@ from core.api.shape import (
 )
 from core.database import Connection
 from core.revocation import USER
+from core.rows import Row
 
 PASSWORD_CHARS_MAX = 4096
 OPTIONS = Shape(

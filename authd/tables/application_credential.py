@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import (
-    NAME_CHARS,
-    flag_column,
-    id_column,
-    metadata,
-    reference,
-    text_column,
-    time_column,
-)
+from authd.tables.metadata import metadata
+from core.columns import NAME_CHARS, flag_column, id_column, reference, text_column, time_column
 
 application_credential = sa.Table(
     "identity_application_credential",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import ID_CHARS, metadata, reference
+from authd.tables.metadata import metadata
+from core.columns import ID_CHARS, reference
 
 # actor: "user" or "group"; target: "project", "domain" or "system" (target_id "system").
 assignment = sa.Table(

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import (
-    NAME_CHARS,
-    id_column,
-    metadata,
-    object_column,
-    reference,
-    text_column,
-)
+from authd.tables.metadata import metadata
+from core.columns import NAME_CHARS, id_column, object_column, reference, text_column
 
 # An EC2 credential's id is the SHA-256 of its first access key; `lookup` is that of the one it has now.
 credential = sa.Table(

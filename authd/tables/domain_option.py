@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import NAME_CHARS, metadata, reference, text_column
+from authd.tables.metadata import metadata
+from core.columns import NAME_CHARS, reference, text_column
 
 domain_option = sa.Table(
     "identity_domain_option",

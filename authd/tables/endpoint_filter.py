@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import (
-    NAME_CHARS,
-    id_column,
-    metadata,
-    object_column,
-    reference,
-    text_column,
-)
+from authd.tables.metadata import metadata
+from core.columns import NAME_CHARS, id_column, object_column, reference, text_column
 
 project_endpoint = sa.Table(
     "identity_project_endpoint",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import flag_column, metadata, reference, text_column
+from authd.tables.metadata import metadata
+from core.columns import flag_column, reference, text_column
 
 identity_provider = sa.Table(
     "identity_provider",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import NAME_CHARS, id_column, metadata, reference, text_column
+from authd.tables.metadata import metadata
+from core.columns import NAME_CHARS, id_column, reference, text_column
 
 # Without a region `region_id` is "", without a project or domain theirs are "", so that uniqueness holds.
 registered_limit = sa.Table(

@@ -1,58 +1,7 @@
-"""What all tables of the identity service share: the naming of constraints and the types of columns.
-
-Every table is called `identity_…`, because several services share one database. Times are microseconds
-since 1970 UTC. Ids are text: those we make are UUIDs without dashes.
-"""
+"""The tables of the identity service share one collection; every name begins with `identity_`."""
 
 from __future__ import annotations
 
-from typing import Any
+from core.columns import new_metadata
 
-import sqlalchemy as sa
-
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-ID_CHARS = 64
-NAME_CHARS = 255
-
-
-def id_column(name: str = "id", **options: Any) -> sa.Column[str]:
-    """A primary key of text."""
-    return sa.Column(name, sa.String(ID_CHARS), primary_key=True, **options)
-
-
-def reference(name: str, target: str, **options: Any) -> sa.Column[str]:
-    """A foreign key that goes when what it points at goes; NOT NULL unless told otherwise."""
-    options.setdefault("nullable", False)
-    return sa.Column(
-        name, sa.String(ID_CHARS), sa.ForeignKey(target, ondelete="CASCADE"), **options
-    )
-
-
-def text_column(name: str, chars: int = ID_CHARS, **options: Any) -> sa.Column[str]:
-    """Text of at most so many characters; NOT NULL unless told otherwise."""
-    options.setdefault("nullable", False)
-    return sa.Column(name, sa.String(chars), **options)
-
-
-def time_column(name: str, **options: Any) -> sa.Column[int]:
-    """Microseconds since 1970 UTC."""
-    options.setdefault("nullable", False)
-    return sa.Column(name, sa.BigInteger, **options)
-
-
-def flag_column(name: str) -> sa.Column[bool]:
-    """True or false."""
-    return sa.Column(name, sa.Boolean, nullable=False)
-
-
-def object_column(name: str = "extra") -> sa.Column[Any]:
-    """A JSON object."""
-    return sa.Column(name, sa.JSON, nullable=False)
+metadata = new_metadata()

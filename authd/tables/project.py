@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import (
-    NAME_CHARS,
-    flag_column,
-    id_column,
-    metadata,
-    object_column,
-    reference,
-    text_column,
-)
+from authd.tables.metadata import metadata
+from core.columns import NAME_CHARS, flag_column, id_column, object_column, reference, text_column
 
 # A domain has no domain and no parent (both ""): so its name is unique among domains.
 project = sa.Table(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import metadata, text_column, time_column
+from authd.tables.metadata import metadata
+from core.columns import text_column, time_column
 
 revocation = sa.Table(
     "identity_revocation",

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import (
-    flag_column,
-    id_column,
-    metadata,
-    object_column,
-    reference,
-    text_column,
-    time_column,
-)
+from authd.tables.metadata import metadata
+from core.columns import flag_column, id_column, object_column, reference, text_column, time_column
 
 trust = sa.Table(
     "identity_trust",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from authd.tables.metadata import (
+from authd.tables.metadata import metadata
+from core.columns import (
     NAME_CHARS,
     flag_column,
     id_column,
-    metadata,
     object_column,
     reference,
     text_column,
