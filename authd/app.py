@@ -7,19 +7,18 @@ from pathlib import Path
 from authd import revocations, settings
 from authd.api.discovery import Discovery
 from authd.authority import Authority
-from authd.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from authd.migrations import SCHEMA
 from authd.oidc import OpenIdConnect
 from authd.passcodes import Passcodes
 from authd.password import Hasher
 from authd.resources import RESOURCES
 from authd.rules import RULES
-from authd.tables import metadata
 from authd.vault import DIRECTORY, Vault
 from core.api.app import App
 from core.api.fault import unauthorized
 from core.api.route import Route, RouteTable
 from core.authenticator import Authenticator
-from core.database import Database, Schema, migrate
+from core.database import Database, migrate
 from core.env import Env
 from core.errors import Refused
 from core.http import Request
@@ -35,7 +34,7 @@ async def open_authority(
     env: Env, database: Database, keyring: Keyring, *, policy_file: Path, federation_file: Path
 ) -> Authority:
     """Bring the tables up to date and read what must be in memory."""
-    await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
+    await migrate(database, SCHEMA)
     policy = Policy(RULES, policy_file)
     vault = Vault(keyring.directory.parent / DIRECTORY, env)
     authority = Authority(

@@ -6,16 +6,15 @@ from blockd import groups, volume_types
 from blockd.api.discovery import Discovery
 from blockd.deeds.table import DEEDS
 from blockd.fault import refusal
-from blockd.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from blockd.migrations import SCHEMA
 from blockd.resources import RESOURCES
 from blockd.service import Service
-from blockd.tables import metadata
 from blockd.version import MICROVERSIONS
 from blockd.worker import Worker
 from core.api.app import App, Authenticate, Dialect
 from core.api.fault import Fault
 from core.api.route import Route, RouteTable
-from core.database import Schema, migrate
+from core.database import migrate
 from core.http import Request, Response
 
 PREFIX = "/volume"
@@ -28,7 +27,7 @@ NOT_BUILT = (  # docs/conformance-block.md
 
 async def prepare(service: Service) -> None:
     """Bring the tables up to date and add the default types."""
-    await migrate(service.database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
+    await migrate(service.database, SCHEMA)
     async with service.database.write() as db:
         await volume_types.ensure_default(db, service)
         await groups.ensure_default(db, service)

@@ -127,11 +127,6 @@ def _create(connection: sa.Connection, schema: Schema) -> None:
 
 
 def _upgrade(connection: sa.Connection, schema: Schema) -> None:
-    from alembic import command
-    from alembic.config import Config
+    from core.migration import upgrade
 
-    config = Config()
-    config.set_main_option("script_location", schema.scripts)
-    config.attributes["connection"] = connection
-    config.attributes["version_table"] = schema.version_table
-    command.upgrade(config, schema.head)
+    upgrade(connection, schema)

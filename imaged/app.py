@@ -12,7 +12,7 @@ import msgspec
 from core.api.app import App, Authenticate, Dialect
 from core.api.fault import JSON, Fault
 from core.api.route import Route, RouteTable
-from core.database import Database, Schema, migrate
+from core.database import Database, migrate
 from core.env import Env
 from core.http import Request, Response
 from core.policy import Policy
@@ -32,11 +32,10 @@ from imaged.download import Fetcher
 from imaged.importing import Importer
 from imaged.intake import Intake
 from imaged.library import Library
-from imaged.migrations import HEAD, SCRIPTS, VERSION_TABLE
+from imaged.migrations import SCHEMA
 from imaged.quota import Limits
 from imaged.rules import RULES
 from imaged.runner import Runner
-from imaged.tables import metadata
 from volume.port import Volumes
 
 PREFIX = "/image"
@@ -55,7 +54,7 @@ async def open_library(
     limits: Limits | None = None,
 ) -> Library:
     """Bring the tables up to date and read what must be in memory."""
-    await migrate(database, Schema(metadata, SCRIPTS, VERSION_TABLE, HEAD))
+    await migrate(database, SCHEMA)
     return Library(
         env,
         database,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from authd.tables import metadata
+from core.database import Schema
+
 HEAD = "0004"
-SCRIPTS = str(Path(__file__).parent)
-VERSION_TABLE = "identity_version"
+SCHEMA = Schema(metadata, str(Path(__file__).parent), "identity_version", HEAD)

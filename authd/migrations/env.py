@@ -1,21 +1,8 @@
-"""What Alembic runs: migrate inside the caller's connection and transaction."""
+"""What Alembic runs."""
 
 from __future__ import annotations
 
-from alembic import context
-
 from authd.tables import metadata
+from core.migration import run_revisions
 
-config = context.config
-
-context.configure(
-    connection=config.attributes["connection"],
-    target_metadata=metadata,
-    version_table=config.attributes["version_table"],
-    include_name=lambda name, kind, _parents: (
-        kind != "table" or (name or "").startswith("identity_")
-    ),
-    render_as_batch=True,
-    transactional_ddl=True,
-)
-context.run_migrations()
+run_revisions(metadata)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from blockd.tables import metadata
+from core.database import Schema
+
 HEAD = "0001"
-SCRIPTS = str(Path(__file__).parent)
-VERSION_TABLE = "block_version"
+SCHEMA = Schema(metadata, str(Path(__file__).parent), "block_version", HEAD)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.database import Schema
+from imaged.tables import metadata
+
 HEAD = "0001"
-SCRIPTS = str(Path(__file__).parent)
-VERSION_TABLE = "image_version"
+SCHEMA = Schema(metadata, str(Path(__file__).parent), "image_version", HEAD)

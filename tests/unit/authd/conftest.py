@@ -13,14 +13,6 @@ from tests.postgres import PostgresServer
 DATABASES = ["sqlite", "postgresql"]
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """The server, started when the first test needs it."""
-    server = PostgresServer()
-    yield server
-    server.stop()
-
-
 def address(request: pytest.FixtureRequest) -> str:
     """Where the database of a parametrised fixture is; "" is SQLite in the test's directory."""
     if request.param == "sqlite":

@@ -8,17 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.block_site import BlockSite
-from tests.postgres import PostgresServer
 
 DATABASES = ["sqlite", "postgresql"]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """The server, started when the first test needs it."""
-    server = PostgresServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=DATABASES)

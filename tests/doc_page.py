@@ -1,4 +1,4 @@
-"""What docs/block-storage.md tells people to type works, in its order."""
+"""A page of docs/ as one session of a shell: what it tells people to type works, in its order."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.running_cloud import BIN, RunningCloud
 
-ROOT = Path(__file__).parents[2]
+DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.slow
-def test_the_page_about_block_storage_is_true(cloud: RunningCloud, tmp_path: Path) -> None:
-    """Every command of the page succeeds; the page is one session of a shell."""
-    blocks = BLOCK.findall((ROOT / "docs" / "block-storage.md").read_text())
-    assert len(blocks) > 8
-    wrapper = tmp_path / "bin" / "ringstack"
+def run_page(name: str, cloud: RunningCloud, directory: Path, *, more_blocks_than: int) -> None:
+    """Every command of the page succeeds, with `ringstack` meaning this cloud."""
+    blocks = BLOCK.findall((DOCS / name).read_text())
+    assert len(blocks) > more_blocks_than
+    wrapper = directory / "bin" / "ringstack"
     wrapper.parent.mkdir()
     wrapper.write_text(f'#!/bin/sh\nexec {BIN}/ringstack "$@" --data {cloud.data}\n')
     wrapper.chmod(0o755)
@@ -29,8 +26,8 @@ def test_the_page_about_block_storage_is_true(cloud: RunningCloud, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
-        env={"HOME": str(tmp_path), "PATH": f"{wrapper.parent}:{BIN}:{os.environ['PATH']}"},
+        cwd=directory,
+        env={"HOME": str(directory), "PATH": f"{wrapper.parent}:{BIN}:{os.environ['PATH']}"},
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
