@@ -1,0 +1,1 @@
+"""Networks: the Networking API and the agent that makes them on a host."""
