@@ -14,11 +14,11 @@ from blockd.neighbours import HttpImages, SwiftChunks
 from blockd.rules import RULES
 from blockd.s3_chunks import S3Chunks
 from blockd.service import Service
-from blockd.worker import Worker
 from core.api.app import App
 from core.installation import Config, Installation, host_of
 from core.policy import Policy
 from core.service_identity import ServiceIdentity
+from core.worker import Worker
 
 TYPE = "block-storage"
 DAEMON = "blockd"
@@ -29,7 +29,7 @@ class Blocks:
     """The API, what works beside it, and the line to the daemon that exports volumes."""
 
     app: App
-    worker: Worker
+    worker: Worker[Service]
     exports: DaemonExports
 
     def close(self) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from blockd import groups, volume_types
 from blockd.api.discovery import Discovery
-from blockd.deeds.table import DEEDS
 from blockd.fault import refusal
 from blockd.migrations import SCHEMA
 from blockd.resources import RESOURCES
 from blockd.service import Service
 from blockd.version import MICROVERSIONS
-from blockd.worker import Worker
+from blockd.worker import worker_of
 from core.api.app import App, Authenticate, Dialect
 from core.api.fault import Fault
 from core.api.route import Route, RouteTable
 from core.database import migrate
 from core.http import Request, Response
+
+__all__ = ["PREFIX", "make_app", "prepare", "routes_of", "worker_of"]
 
 PREFIX = "/volume"
 ROOTS = frozenset({f"{PREFIX}/", f"{PREFIX}/v3/"})
@@ -31,11 +32,6 @@ async def prepare(service: Service) -> None:
     async with service.database.write() as db:
         await volume_types.ensure_default(db, service)
         await groups.ensure_default(db, service)
-
-
-def worker_of(service: Service) -> Worker:
-    """What does the work that requests leave behind."""
-    return Worker(service, DEEDS)
 
 
 def routes_of(service: Service) -> list[Route]:

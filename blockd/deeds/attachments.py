@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from blockd import attachments
+from blockd.deeds.deed import Deed, Finish
 from blockd.service import Service
-from blockd.worker import Deed, Finish
 from core import rows
 from core.database import Connection
 from core.rows import Row

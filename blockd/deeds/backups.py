@@ -10,11 +10,11 @@ from contextlib import suppress
 
 from blockd import backups, cut, manifest, messages, snapshots, volumes
 from blockd import work as promises
+from blockd.deeds.deed import Deed, Finish
 from blockd.deeds.volumes import make_empty
 from blockd.manifest import CHUNK_BYTES, About, Chunk, Manifest
 from blockd.service import GIB, Service
 from blockd.volume_types import TABLE as TYPES
-from blockd.worker import Deed, Finish
 from core import rows
 from core.database import Connection
 from core.errors import Conflict, NotFound, Refused

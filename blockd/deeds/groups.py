@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from blockd import cut, groups, messages, snapshots, volumes
+from blockd.deeds.deed import Deed, Finish
 from blockd.deeds.snapshots import drop
 from blockd.deeds.volumes import remove_from_library
 from blockd.service import Service
-from blockd.worker import Deed, Finish
 from core import rows
 from core.database import Connection
 from core.errors import Unavailable

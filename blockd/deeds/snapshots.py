@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from blockd import cut, messages, snapshots, volumes
 from blockd import work as promises
+from blockd.deeds.deed import Deed, Finish
 from blockd.deeds.volumes import remove_from_library
 from blockd.service import Service
-from blockd.worker import Deed, Finish
 from core import rows
 from core.database import Connection
 from core.errors import Conflict, NotFound

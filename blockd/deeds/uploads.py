@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from blockd import cut, messages, volumes
 from blockd import work as promises
+from blockd.deeds.deed import Deed, Finish
 from blockd.port import Place
 from blockd.service import GIB, Service
-from blockd.worker import Deed, Finish
 from core.database import Connection
 from core.errors import Conflict
 from core.rows import Row

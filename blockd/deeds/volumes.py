@@ -10,8 +10,8 @@ from contextlib import suppress
 from blockd import cut, messages, snapshots, volume_types, volumes
 from blockd import work as promises
 from blockd.copying import copy
+from blockd.deeds.deed import Deed, Finish
 from blockd.service import GIB, Service
-from blockd.worker import Deed, Finish
 from core import rows
 from core.database import Connection
 from core.errors import Conflict, NotFound, Refused
