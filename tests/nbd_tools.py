@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
+
+from tests import installing
 
 PACKAGES = {
     "nbdinfo": "libnbd-bin",
@@ -24,13 +25,15 @@ LIBNBD = Path("/usr/lib/python3/dist-packages/nbd.py")
 
 def install(*programs: str) -> None:
     """Make programs available; `nbdsh` stands for the library's Python module."""
-    missing = {PACKAGES[one] for one in programs if one != "nbdsh" and shutil.which(one) is None}
-    if "nbdsh" in programs and not LIBNBD.exists():
-        missing.add("python3-libnbd")
-    if missing:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", *sorted(missing)]):
-            subprocess.run(command, check=True, capture_output=True, env=environment)
+
+    def missing() -> set[str]:
+        others = (one for one in programs if one != "nbdsh")
+        packages = {PACKAGES[one] for one in others if shutil.which(one) is None}
+        if "nbdsh" in programs and not LIBNBD.exists():
+            packages.add("python3-libnbd")
+        return packages
+
+    installing.debian(missing)
 
 
 def run(*command: str | Path, timeout_s: float = 120) -> str:

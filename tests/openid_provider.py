@@ -7,11 +7,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import requests
+
+from tests import installing
 
 PACKAGE = "canaille[front,oidc,server,sqlite]==0.3.6"
 ENVIRONMENT = Path("~/.cache/ringstack/test-canaille-0.3.6")
@@ -20,13 +21,7 @@ START_S = 60.0
 
 def program() -> Path:
     """The `canaille` command, installed in an environment of its own when it is missing."""
-    environment = ENVIRONMENT.expanduser()
-    command = environment / "bin" / "canaille"
-    if not command.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        pip = [str(environment / "bin" / "pip"), "install", "-q", PACKAGE]
-        subprocess.run(pip, check=True, capture_output=True)
-    return command
+    return installing.environment(ENVIRONMENT.expanduser(), PACKAGE) / "canaille"
 
 
 class OpenIdProvider:

@@ -10,18 +10,19 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests import installing
+
 ROLE = "ringstack"
 
 
 def programs() -> Path:
     """Where `initdb` and `pg_ctl` are; the package is installed when they are missing."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "postgresql"]):
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(command, check=True, capture_output=True, env=environment)
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent
+
+    def found() -> list[Path]:
+        return sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+    installing.debian(lambda: set() if found() else {"postgresql"})
+    return found()[-1].parent
 
 
 class PostgresServer:

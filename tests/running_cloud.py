@@ -46,6 +46,11 @@ class RunningCloud:
         """Stop cleanly."""
         self.command("down")
 
+    def end(self) -> None:
+        """Stop for good: the disk space of its devices is given back, its logs stay."""
+        self.down()
+        shutil.rmtree(self.data / "devices", ignore_errors=True)
+
     def processes(self) -> list[dict[str, Any]]:
         """Rows of `status --json`."""
         rows: list[dict[str, Any]] = json.loads(self.command("status", "--json"))["processes"]

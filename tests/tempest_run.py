@@ -5,25 +5,63 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import venv
+from collections.abc import Mapping
 from pathlib import Path
+
+from tests import installing
+from tests.running_cloud import RunningCloud
 
 ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv" / "tempest"
 TEMPEST = "tempest==47.0.0"
+SERVICES = ("swift", "glance", "cinder", "nova", "neutron")
 RESULT = re.compile(
     r"^\{\d+\} (?P<name>(?:setUpClass \(|tearDownClass \()?[\w.]+).*\.\.\. (?P<result>ok|FAILED|SKIPPED)",
     re.MULTILINE,
 )
+Section = Mapping[str, object]
 
 
-def commands() -> Path:
-    """The directory of tempest's commands; installed at the first use."""
-    found = VENV / "bin"
-    if not (found / "tempest").exists():
-        venv.create(VENV, with_pip=True, clear=True)
-        subprocess.run([found / "pip", "install", "--quiet", TEMPEST], check=True, timeout=600)
-    return found
+def configuration(cloud: RunningCloud, workspace: Path, *services: str, **sections: Section) -> str:
+    """tempest.conf: dynamic credentials of this cloud's administrator, the services that are there, and more settings.
+
+    Of a section's name `_feature_enabled` is written with hyphens.
+    """
+    env = cloud.env
+    region = env["OS_REGION_NAME"]
+    own: dict[str, Section] = {
+        "DEFAULT": {"log_dir": workspace / "logs"},
+        "oslo_concurrency": {"lock_path": workspace / "lock"},
+        "auth": {
+            "use_dynamic_credentials": True,
+            "admin_username": env["OS_USERNAME"],
+            "admin_password": env["OS_PASSWORD"],
+            "admin_project_name": env["OS_PROJECT_NAME"],
+            "admin_domain_name": "Default",
+            "admin_user_domain_name": "Default",
+            "admin_project_domain_name": "Default",
+            "create_isolated_networks": "neutron" in services,
+        },
+        "identity": {
+            "uri_v3": env["OS_AUTH_URL"],
+            "auth_version": "v3",
+            "region": region,
+            "v3_endpoint_type": "public",
+        },
+        "identity_feature_enabled": {"api_v2": False},
+        "service_available": {name: name in services for name in SERVICES},
+        "image": {"region": region},
+        "volume": {"region": region},
+        "compute": {"region": region},
+        "network": {"region": region},
+    }
+    lines = []
+    for name in own | sections:
+        title = name.replace("_feature_enabled", "-feature-enabled")
+        lines.append(f"[{title}]")
+        values = {**own.get(name, {}), **sections.get(name, {})}
+        lines += [f"{key} = {value}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
 
 
 def run(
@@ -31,7 +69,7 @@ def run(
 ) -> tuple[dict[str, str], str]:
     """Results (`ok`, `FAILED`, `SKIPPED`) by name of test or of a class's set-up, and the whole output."""
     own = {**os.environ, "HOME": str(workspace.parent)}  # where it keeps a list of workspaces
-    tempest = commands() / "tempest"
+    tempest = installing.environment(VENV, TEMPEST) / "tempest"
     subprocess.run(
         [tempest, "init", workspace], check=True, capture_output=True, env=own, timeout=120
     )

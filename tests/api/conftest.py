@@ -16,7 +16,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("cloud") / "data")
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("away") / "data")
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, away: RunningCloud) -> Iterat
     running = RunningCloud(data)
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 def within(seconds: float, what: Callable[[], bool]) -> bool:

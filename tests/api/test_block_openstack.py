@@ -30,7 +30,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("blocks") / "data")
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 def connection_of(cloud: RunningCloud) -> Connection:

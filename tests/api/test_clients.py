@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests import installing
 from tests.running_cloud import Killer, RunningCloud, differences
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clients")]
@@ -141,13 +141,8 @@ def test_the_swift_client_uploads_a_tree(cloud: RunningCloud, tree: Path, tmp_pa
 
 def restic() -> str:
     """Path of restic, installed from Debian when it is missing."""
+    installing.debian(lambda: set() if shutil.which("restic") else {"restic"})
     found = shutil.which("restic")
-    if found is None:
-        subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "restic"], check=True, capture_output=True
-        )
-        found = shutil.which("restic")
     assert found is not None
     return found
 

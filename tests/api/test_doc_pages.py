@@ -20,7 +20,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("pages") / "data")
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import time
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import openstack
 import pytest
 from openstack.connection import Connection
 
-from tests import disk_images
+from tests import disk_images, installing
 from tests.running_cloud import RunningCloud
 
 ROOT = Path(__file__).parents[2]
@@ -99,12 +97,7 @@ def test_a_day_with_openstacksdk(cloud: RunningCloud, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def glance() -> Path:
     """The command of python-glanceclient, in a virtual environment of its own."""
-    command = GLANCE / "bin" / "glance"
-    if not command.exists():
-        venv.create(GLANCE, with_pip=True, clear=True)
-        pip = GLANCE / "bin" / "pip"
-        subprocess.run([pip, "install", "--quiet", CLIENT], check=True, timeout=600)
-    return command
+    return installing.environment(GLANCE, CLIENT) / "glance"
 
 
 @pytest.mark.slow

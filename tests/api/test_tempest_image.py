@@ -71,62 +71,39 @@ def image_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClo
     running = RunningCloud(data)
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 def configuration(
     cloud: RunningCloud, web: WebServer, workspace: Path, formats: str, *, enforced: bool
 ) -> str:
-    """tempest.conf: dynamic credentials, no compute service."""
-    env = cloud.env
-    return f"""\
-[DEFAULT]
-log_dir = {workspace}/logs
-[oslo_concurrency]
-lock_path = {workspace}/lock
-[auth]
-use_dynamic_credentials = true
-admin_username = {env["OS_USERNAME"]}
-admin_password = {env["OS_PASSWORD"]}
-admin_project_name = {env["OS_PROJECT_NAME"]}
-admin_domain_name = Default
-admin_user_domain_name = Default
-admin_project_domain_name = Default
-create_isolated_networks = false
-[identity]
-uri_v3 = {env["OS_AUTH_URL"]}
-auth_version = v3
-region = {env["OS_REGION_NAME"]}
-v3_endpoint_type = public
-[identity-feature-enabled]
-api_v2 = false
-[service_available]
-swift = false
-glance = true
-cinder = false
-nova = false
-neutron = false
-[image]
-catalog_type = image
-region = {env["OS_REGION_NAME"]}
-http_image = {web.url}/tiny.raw
-http_qcow2_image = {web.url}/tiny.qcow2
-container_formats = bare,ami,ari,aki,ovf,ova
-disk_formats = {formats}
-hashing_algorithm = sha512
-image_caching_enabled = false
-build_timeout = 60
-build_interval = 1
-[image-feature-enabled]
-api_v2 = true
-import_image = true
-os_glance_reserved = true
-do_secure_hash = true
-image_format_enforcement = {str(enforced).lower()}
-manage_locations = false
-http_store_enabled = false
-image_conversion = false
-"""
+    """tempest.conf: images alone."""
+    return tempest_run.configuration(
+        cloud,
+        workspace,
+        "glance",
+        image={
+            "catalog_type": "image",
+            "http_image": f"{web.url}/tiny.raw",
+            "http_qcow2_image": f"{web.url}/tiny.qcow2",
+            "container_formats": "bare,ami,ari,aki,ovf,ova",
+            "disk_formats": formats,
+            "hashing_algorithm": "sha512",
+            "image_caching_enabled": False,
+            "build_timeout": 60,
+            "build_interval": 1,
+        },
+        image_feature_enabled={
+            "api_v2": True,
+            "import_image": True,
+            "os_glance_reserved": True,
+            "do_secure_hash": True,
+            "image_format_enforcement": enforced,
+            "manage_locations": False,
+            "http_store_enabled": False,
+            "image_conversion": False,
+        },
+    )
 
 
 @pytest.mark.slow

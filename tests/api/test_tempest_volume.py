@@ -40,7 +40,7 @@ def block_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClo
     running = RunningCloud(tmp_path_factory.mktemp("tempest-volume") / "data")
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 def image(cloud: RunningCloud, name: str) -> str:
@@ -55,65 +55,37 @@ def image(cloud: RunningCloud, name: str) -> str:
 
 
 def configuration(cloud: RunningCloud, workspace: Path) -> str:
-    """tempest.conf: dynamic credentials, no compute service, no networks."""
-    env = cloud.env
-    return f"""\
-[DEFAULT]
-log_dir = {workspace}/logs
-[oslo_concurrency]
-lock_path = {workspace}/lock
-[auth]
-use_dynamic_credentials = true
-admin_username = {env["OS_USERNAME"]}
-admin_password = {env["OS_PASSWORD"]}
-admin_project_name = {env["OS_PROJECT_NAME"]}
-admin_domain_name = Default
-admin_user_domain_name = Default
-admin_project_domain_name = Default
-create_isolated_networks = false
-[identity]
-uri_v3 = {env["OS_AUTH_URL"]}
-auth_version = v3
-region = {env["OS_REGION_NAME"]}
-v3_endpoint_type = public
-[identity-feature-enabled]
-api_v2 = false
-[service_available]
-swift = true
-glance = true
-cinder = true
-nova = false
-neutron = false
-[volume]
-catalog_type = block-storage
-region = {env["OS_REGION_NAME"]}
-build_timeout = 120
-build_interval = 1
-volume_size = 1
-storage_protocol = nbd
-vendor_name = Ringstack
-disk_format = raw
-min_microversion = 3.0
-max_microversion = latest
-backup_driver = swift
-manage_volume_ref = source-name,%s
-manage_snapshot_ref = source-name,%s
-[volume-feature-enabled]
-backup = true
-snapshot = true
-clone = true
-extend_volume_with_snapshot = true
-multi_backend = false
-manage_volume = true
-manage_snapshot = true
-volume_revert = true
-[image]
-region = {env["OS_REGION_NAME"]}
-[compute]
-region = {env["OS_REGION_NAME"]}
-image_ref = {image(cloud, "one")}
-image_ref_alt = {image(cloud, "two")}
-"""
+    """tempest.conf: no compute service, no networks."""
+    return tempest_run.configuration(
+        cloud,
+        workspace,
+        *("swift", "glance", "cinder"),
+        volume={
+            "catalog_type": "block-storage",
+            "build_timeout": 120,
+            "build_interval": 1,
+            "volume_size": 1,
+            "storage_protocol": "nbd",
+            "vendor_name": "Ringstack",
+            "disk_format": "raw",
+            "min_microversion": "3.0",
+            "max_microversion": "latest",
+            "backup_driver": "swift",
+            "manage_volume_ref": "source-name,%s",
+            "manage_snapshot_ref": "source-name,%s",
+        },
+        volume_feature_enabled={
+            "backup": True,
+            "snapshot": True,
+            "clone": True,
+            "extend_volume_with_snapshot": True,
+            "multi_backend": False,
+            "manage_volume": True,
+            "manage_snapshot": True,
+            "volume_revert": True,
+        },
+        compute={"image_ref": image(cloud, "one"), "image_ref_alt": image(cloud, "two")},
+    )
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory):
     with Swift(running) as swift:
         assert swift.put("c") == 201
     yield running
-    running.down()
+    running.end()
 
 
 def once_all_are_ready(cloud: RunningCloud) -> list[dict[str, Any]]:

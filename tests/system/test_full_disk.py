@@ -33,7 +33,7 @@ def cloud(tmp_path: Path, disks: list[Path]):
     running = RunningCloud(tmp_path / "data")
     running.up("--devices", ",".join(map(str, disks)))
     yield running
-    running.down()
+    running.end()
 
 
 def body(number: int) -> bytes:

@@ -24,7 +24,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("cloud") / "data")
     running.up("--devices", "1")
     yield running
-    running.down()
+    running.end()
 
 
 def login(cloud: RunningCloud, timeout_s: float = 10.0) -> requests.Response:

@@ -24,7 +24,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory):
         assert swift.put("c") == 201
         assert swift.put("coded", X_Storage_Policy="erasure-2-1") == 201
     yield running
-    running.down()
+    running.end()
 
 
 def retried(work, seconds: float = 10.0):

@@ -38,7 +38,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("devices") / "data")
     running.up("--devices", "3")
     yield running
-    running.down()
+    running.end()
 
 
 class Device:

@@ -95,7 +95,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory):
     running = RunningCloud(tmp_path_factory.mktemp("volumes") / "data")
     running.up()
     yield running
-    running.down()
+    running.end()
 
 
 def test_a_killed_writer_leaves_a_prefix(cloud: RunningCloud) -> None:
