@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from blockd import wire
 from blockd.host import Host
 from blockd.port import ExportInfo, Limits
 from core.env import Env
-from core.errors import RingstackError, Unavailable
+from core.errors import Full, RingstackError, Unavailable
 from core.frame import Frame
 from core.link import FrameServer, Link, ServerConnection
 
@@ -59,8 +60,9 @@ class Calls:
             return
         try:
             reply = await verb(argument)
-        except RingstackError as error:
-            head = msgspec.msgpack.encode(wire.failure_of(error))
+        except (RingstackError, OSError) as error:
+            failure = error if isinstance(error, RingstackError) else of_system(error)
+            head = msgspec.msgpack.encode(wire.failure_of(failure))
             connection.reply(call, wire.FAILED, head)
             return
         connection.reply(call, wire.OK, b"" if reply is None else msgspec.msgpack.encode(reply))
@@ -71,6 +73,14 @@ class Calls:
     async def _list(self, call: None) -> wire.ListReply:
         del call
         return wire.ListReply(self._host.rows())
+
+
+def of_system(error: OSError) -> RingstackError:
+    """What the system refused, as an error that the caller knows."""
+    log.error("a call failed: %s", error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Full("NoRoom", "the node's own disk is full")
+    return Unavailable("System", f"the node cannot do it now: {error.strerror or error}")
 
 
 class DaemonExports:

@@ -60,7 +60,7 @@ class Host:
         if spools is None:
             raise Corrupt("NoBootId", "the kernel does not say which boot this is (no /proc?)")
         self._spools = spools
-        self._calls: dict[str, OpenCall] = {}
+        self._calls = {call.name: call for call in read_served(path)}  # the file holds no others
         self._disks: dict[tuple[str, str, int], _Shared] = {}
         self._lock = asyncio.Lock()  # exports come and go one after the other
         self.address = "127.0.0.1"
@@ -84,34 +84,47 @@ class Host:
                 return self._info(export)
             if before is None:
                 await self._volumes.describe(call.volume_id)
-                self._calls[call.name] = call
-                self._write()
             try:
+                if before is None:
+                    self._calls[call.name] = call
+                    self._write()
                 return self._info(await self._serve(call))
-            except RingstackError:
+            except (RingstackError, OSError):
                 if before is None:
                     del self._calls[call.name]
                     self._write()
                 raise
 
     async def close(self, name: str) -> None:
-        """Serve it no longer: clients are cut off, what they wrote is flushed when the disk is let go."""
+        """Serve it no longer: clients are cut off, what they wrote is flushed when the disk is let go.
+
+        What cannot be flushed goes with the attachment: clients were never told that it is safe.
+        """
         async with self._lock:
             await self._server.remove(name)
             call = self._calls.get(name)
             if call is None:
                 return
             await self._let_go(call)
+            if place_of(call) not in self._disks and not is_view(call):
+                self._spool(call).remove()
             del self._calls[name]
             self._write()
 
-    async def _serve(self, call: OpenCall, *, again: bool = False) -> Export:
-        place = (call.volume_id, call.snapshot_id, call.time_us)
+    async def _serve(self, call: OpenCall) -> Export:
+        place = place_of(call)
         shared = self._disks.get(place)
         if shared is None:
-            shared = self._disks[place] = _Shared(await self._disk(call, again=again))
+            shared = self._disks[place] = _Shared(await self._disk(call))
         shared.users.add(call.name)
-        disk: Disk = _ReadOnly(shared.disk) if call.read_only else shared.disk
+        try:
+            return await self._export(call, shared.disk)
+        except (RingstackError, OSError):
+            await self._let_go(call)
+            raise
+
+    async def _export(self, call: OpenCall, shared: Disk) -> Export:
+        disk: Disk = _ReadOnly(shared) if call.read_only else shared
         info = await self._volumes.describe(call.volume_id)
         export = Export(
             call.name,
@@ -124,18 +137,21 @@ class Host:
         await self._server.add(export)
         return export
 
-    async def _disk(self, call: OpenCall, *, again: bool) -> Disk:
+    async def _disk(self, call: OpenCall) -> Disk:
         if call.snapshot_id:
             return await self._volumes.view(call.volume_id, snapshot_id=call.snapshot_id)
         if call.time_us:
             return await self._volumes.view(call.volume_id, time_us=call.time_us)
-        spool = Spool(self._spools / call.volume_id)
-        if not again:
-            spool.remove()  # of an attachment that has been given up
+        spool, info = self._spool(call), await self._volumes.describe(call.volume_id)
+        if info.owner != self._owner:
+            spool.remove()  # it was somebody else's since: what is left here is of a time before
         return await resume(await self._volumes.attach(call.volume_id, self._owner), spool)
 
+    def _spool(self, call: OpenCall) -> Spool:
+        return Spool(self._spools / call.volume_id)
+
     async def _let_go(self, call: OpenCall) -> None:
-        place = (call.volume_id, call.snapshot_id, call.time_us)
+        place = place_of(call)
         shared = self._disks.get(place)
         if shared is None:
             return
@@ -149,8 +165,6 @@ class Host:
 
     async def restore(self) -> None:
         """Serve again what was served when the process ended; what cannot be is tried again for as long as it is wanted."""
-        for call in self._read():
-            self._calls[call.name] = call
         await asyncio.gather(*(self._restore(call) for call in list(self._calls.values())))
 
     async def _restore(self, call: OpenCall) -> None:
@@ -165,8 +179,8 @@ class Host:
                     log.warning("%s is served no longer: %s", call.name, error.message)
                     del self._calls[call.name]
                     self._write()
-                except RingstackError as error:
-                    log.warning("%s cannot be served yet: %s", call.name, error.message)
+                except (RingstackError, OSError) as error:
+                    log.warning("%s cannot be served yet: %s", call.name, error)
                 else:
                     return
             await asyncio.sleep(REOPEN_S[min(attempt, len(REOPEN_S) - 1)])
@@ -175,11 +189,10 @@ class Host:
     async def _take_back(self, call: OpenCall) -> None:
         """Serve again, unless somebody else has attached the volume since."""
         info = await self._volumes.describe(call.volume_id)
-        view = call.snapshot_id or call.time_us
-        if not view and info.owner != self._owner:
-            Spool(self._spools / call.volume_id).remove()
+        if not is_view(call) and info.owner != self._owner:
+            self._spool(call).remove()
             raise Conflict("AttachedElsewhere", f"it was attached for {info.owner} since")
-        await self._serve(call, again=True)
+        await self._serve(call)
 
     async def stop(self) -> None:
         """End in order: clients are cut off, disks flushed; what is written down stays."""
@@ -260,15 +273,27 @@ class Host:
             unix_socket=str(self._server.socket(export.name)),
         )
 
-    def _read(self) -> list[OpenCall]:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Served).exports
-        except FileNotFoundError:
-            return []
-
     def _write(self) -> None:
         served = Served(sorted(self._calls.values(), key=lambda call: call.name))
         write_durably(self._path, msgspec.json.format(msgspec.json.encode(served)) + b"\n")
+
+
+def read_served(path: Path) -> list[OpenCall]:
+    """What was served when the file was written."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Served).exports
+    except FileNotFoundError:
+        return []
+
+
+def is_view(call: OpenCall) -> bool:
+    """It is of a snapshot or a time, and needs no writer."""
+    return bool(call.snapshot_id or call.time_us)
+
+
+def place_of(call: OpenCall) -> tuple[str, str, int]:
+    """What exports of the same disk have in common."""
+    return call.volume_id, call.snapshot_id, call.time_us
 
 
 def check_name(name: str) -> None:

@@ -240,9 +240,13 @@ class SpooledDisk:
         return position
 
     async def close(self) -> None:
-        """See `Disk`."""
-        await self._disk.close()
-        self._spool.close(remove=True)
+        """See `Disk`. What could not be flushed stays in the spool."""
+        flushed = False
+        try:
+            await self._disk.close()
+            flushed = True
+        finally:
+            self._spool.close(remove=flushed)
 
 
 async def resume(disk: Disk, spool: Spool) -> SpooledDisk:

@@ -31,7 +31,7 @@ from blockd.port import Limits
 from cli.options import data_option, json_option
 from cli.ring_view import format_bytes
 from core.api.client import Client, Reply
-from core.errors import Conflict, NotFound, Refused, Unavailable
+from core.errors import Conflict, NotFound, Refused, RingstackError, Unavailable
 from core.installation import Installation, identity_url
 from core.keyring import Keyring
 from core.real import RealEnv, write_durably
@@ -59,6 +59,8 @@ class Attached(msgspec.Struct):
     pid: int = 0
     host: str = ""  # where TLS clients find it
     port: int = 0
+    read_only: bool = False
+    view: bool = False  # of a snapshot or a time, which the API knows nothing of
 
 
 @click.group()
@@ -226,7 +228,11 @@ class Cloud:
         info = made["connection_info"]
         info = info.get("data") or info
         socket, found = info.get("unix_socket", ""), info.get("export", "")
-        good(await self._call("POST", f"/attachments/{made['id']}/action", {"os-complete": {}}))
+        try:
+            good(await self._call("POST", f"/attachments/{made['id']}/action", {"os-complete": {}}))
+        except RingstackError:
+            await self._call("DELETE", f"/attachments/{made['id']}")
+            raise
         return Attached(
             row["id"],
             row["name"] or row["id"],
@@ -235,6 +241,7 @@ class Cloud:
             found,
             host=info.get("host", ""),
             port=info.get("port", 0),
+            read_only=read_only,
         )
 
     async def view(self, row: dict[str, Any], snapshot: str | None, time_us: int) -> Attached:
@@ -249,12 +256,20 @@ class Cloud:
             time_us=time_us,
         )
         return Attached(
-            row["id"], name, name, info.unix_socket, info.export, host=info.host, port=info.port
+            row["id"],
+            name,
+            name,
+            info.unix_socket,
+            info.export,
+            host=info.host,
+            port=info.port,
+            read_only=True,
+            view=True,
         )
 
     async def let_go(self, one: Attached) -> None:
         """End an attachment, or a view. One that has gone already is no error."""
-        if one.name == one.attachment_id:
+        if one.view:
             await self.daemon.close(one.attachment_id)
             return
         reply = await self._call("DELETE", f"/attachments/{one.attachment_id}")
@@ -314,7 +329,10 @@ def connect(
     view = snapshot is not None or at is not None
     if not view:
         for one in known(installation):
-            if name in {one.name, one.volume_id}:
+            if name in {one.name, one.volume_id} and not one.view:
+                if one.read_only != read_only:
+                    mode = "read-only" if one.read_only else "read-write"
+                    raise Conflict("Attached", f"{name} is attached {mode}: detach it first")
                 return one
 
     async def work(cloud: Cloud) -> Attached:

@@ -30,13 +30,13 @@ RUNS_MAX = 8192  # of a block status reply
 STATUS_BYTES_MAX = 1 << 30  # looked at for one block status
 LENGTH_MAX = 0xFFFF_FFFF
 PAYLOAD_FLAGS = Flag.FUA | Flag.PAYLOAD_LEN
-ALLOWED = {
+ALLOWED = {  # beside FUA, which is valid on all of them (proto.md, "Command flags") and means nothing where nothing is written
     Command.READ: Flag.DF,
-    Command.WRITE: Flag.FUA,
+    Command.WRITE: Flag(0),
     Command.FLUSH: Flag(0),
-    Command.TRIM: Flag.FUA,
+    Command.TRIM: Flag(0),
     Command.CACHE: Flag(0),
-    Command.WRITE_ZEROES: Flag.FUA | Flag.NO_HOLE | Flag.FAST_ZERO,
+    Command.WRITE_ZEROES: Flag.NO_HOLE | Flag.FAST_ZERO,
     Command.BLOCK_STATUS: Flag.REQ_ONE,
 }
 WRITING = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES})
@@ -123,6 +123,9 @@ class Transmission(asyncio.BufferedProtocol):
                 self._payload_complete()
         else:
             self._end += nbytes
+        self._parse_or_abort()
+
+    def _parse_or_abort(self) -> None:
         try:
             self._parse()
         except Corrupt as error:
@@ -150,10 +153,7 @@ class Transmission(asyncio.BufferedProtocol):
             return
         self._held = False
         self._transport.resume_reading()
-        try:
-            self._parse()
-        except Corrupt:
-            self.abort()
+        self._parse_or_abort()
 
     def _full(self) -> bool:
         return len(self._running) >= REQUESTS_MAX or self._bytes >= BYTES_MAX
@@ -253,7 +253,7 @@ class Transmission(asyncio.BufferedProtocol):
             command = Command(request.command)
         except ValueError:
             return Error.EINVAL, "the command is not known"
-        allowed = ALLOWED[command]
+        allowed = ALLOWED[command] | Flag.FUA
         if command == Command.WRITE and self._extended:
             allowed |= Flag.PAYLOAD_LEN
             if not request.flags & Flag.PAYLOAD_LEN:

@@ -120,6 +120,28 @@ def test_a_killed_daemon_serves_the_same_again(tmp_path: Path) -> None:
     on_node(tmp_path, work)
 
 
+def test_opening_before_all_is_restored_keeps_what_was_written(tmp_path: Path) -> None:
+    """After a kill, whoever asks first: the same export again, or another one of the same volume."""
+
+    async def work(node: Node) -> None:
+        for number, first in enumerate(("a", "b")):
+            await node.host.open(OpenCall("a", "v"))
+            before = await node.volumes.snapshot("v", f"s{number}")
+            await (await node.client("a")).write(0, first.encode())
+            await node.server.close()  # as a kill does, disks are not closed
+            await node.volumes.revert("v", before.id)  # and what was not flushed is gone
+            again = Node(node.root, node.volumes)
+            await again.host.open(OpenCall(first, "v"))
+            await again.host.restore()
+            assert {row.name for row in again.host.rows()} == {"a", first}
+            assert await (await again.client("a")).read(0, 1) == first.encode()
+            for name in ("a", "b"):
+                await again.host.close(name)
+            node = again
+
+    on_node(tmp_path, work)
+
+
 def test_a_cut_through_volumes_keeps_the_order_of_writes(tmp_path: Path) -> None:
     """A write to the second volume that followed one to the first is in no cut without it."""
 

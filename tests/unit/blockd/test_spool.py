@@ -6,12 +6,14 @@ import asyncio
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blockd import spool as spools
 from blockd.spool import Record, Spool, decode_records, encode_record, resume
-from volume.memory import MemoryVolumes
+from core.errors import Unavailable
+from volume.memory import MemoryDisk, MemoryVolumes
 
 SIZE = 1 << 20
 
@@ -102,6 +104,30 @@ def test_a_flush_covers_only_writes_that_the_volume_has_taken(tmp_path: Path) ->
         assert list(Spool(tmp_path).records()) == []
         await disk.close()
         assert not tmp_path.exists()
+
+    asyncio.run(work())
+
+
+class Away(MemoryDisk):
+    """A volume whose store cannot be reached when it is let go."""
+
+    async def close(self) -> None:
+        raise Unavailable("Away", "the store is away")
+
+
+def test_what_could_not_be_flushed_stays_for_the_next_process(tmp_path: Path) -> None:
+    """A daemon that ends while the store is away leaves its spool."""
+
+    async def work() -> None:
+        volumes = MemoryVolumes(lambda: 0)
+        await volumes.create("v", SIZE)
+        attached = await volumes.attach("v", "me")
+        attached.__class__ = Away
+        disk = await resume(attached, Spool(tmp_path))
+        await disk.write(0, b"kept")
+        with pytest.raises(Unavailable):
+            await disk.close()
+        assert [bytes(one.data) for one in Spool(tmp_path).records()] == [b"kept"]
 
     asyncio.run(work())
 
