@@ -21,7 +21,6 @@ from core.service_identity import ServiceIdentity
 from core.worker import Worker
 
 TYPE = "block-storage"
-DAEMON = "blockd"
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ async def open_blocks(
     """Bring the tables up to date and put the service together; `worker.run_for_ever` is the caller's to run."""
     env, host = authority.env, host_of(config)
     key = installation.secrets().cluster_key
-    exports = DaemonExports(env, installation.socket(DAEMON), key)
+    exports = DaemonExports(env, installation.block_socket, key)
     exports.start()
     identity = ServiceIdentity(env, authority.keyring)
     api = f"http://{host}:{config.api_port}"

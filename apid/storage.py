@@ -16,7 +16,7 @@ class Storage:
 
     def __init__(self, installation: Installation, env: Env) -> None:
         self._cluster = connect(installation, env)
-        keys = FileKeys(installation.data / "keys" / "volume", env)
+        keys = FileKeys(installation.volume_keys, env)
         self.volumes: Volumes = volumes_on(env, ClusterStore(self._cluster), keys)
 
     def close(self) -> None:
