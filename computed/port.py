@@ -67,7 +67,7 @@ class Order(msgspec.Struct, frozen=True):
     """Something that happens once."""
 
     id: int  # of one server, growing
-    kind: str  # reboot (guest is asked first), reset, crash_dump, password
+    kind: str  # start, reboot (guest is asked first), reset, resize_disk (argument: attachment id)
     argument: str = ""
 
 

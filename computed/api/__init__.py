@@ -1,0 +1,1 @@
+"""The Compute API: one file for each kind of resource."""

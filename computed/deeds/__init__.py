@@ -1,0 +1,1 @@
+"""What servers need that outlives a request: one file for each kind."""
