@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cli import guests
 from cli.block_crash import block_crash
 from cli.env import variables
 from cli.install import install
@@ -118,6 +119,7 @@ def on_one_machine(directory: Path, contest: Contest) -> Outcome:
         object_port=free_port("127.0.0.1"),
         api_port=free_port("127.0.0.1"),
         proxy_count=2,
+        without=(guests.COMPUTE,),
     )
     supervisor = start(installation, detach=False)
     try:

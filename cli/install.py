@@ -90,6 +90,7 @@ def install(
     cluster_listen: str | None = None,
     plain_links: bool = False,
     objectd_count: int | None = None,
+    without: tuple[str, ...] = (),
 ) -> None:
     """Make the data directory of a new cloud. Raises Refused, Conflict."""
     from ring.build import build
@@ -112,6 +113,7 @@ def install(
         cluster_listen=cluster_listen,
         plain_links=plain_links,
         objectd_count=objectd_count,
+        without=without,
         database=database,
     )
     store = RingStore(installation.ring)

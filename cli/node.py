@@ -17,6 +17,7 @@ from typing import Any
 import click
 import msgspec
 
+from cli import guests
 from cli.install import default_proxy_count, device_paths, node_name
 from cli.options import data_option, json_option
 from cli.up import check_port_free, free_port, panel, split, start, warn_of_devices
@@ -149,6 +150,7 @@ def join(
         cluster_listen=cluster_listen,
         plain_links=plain_links,
         objectd_count=objectd_count,
+        without=(guests.COMPUTE,),  # volumes are served to guests on the API's own node alone
     )
     check_port_free(config)
     try:

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from cli import guests
 from cli.restart import after_exit
 from core import log as logs
 from core.errors import Conflict
@@ -39,6 +40,7 @@ log = logging.getLogger("ringstack.supervisor")
 READY_TIMEOUT_S = 60.0
 BACKLOG = 1024
 STOP_TIMEOUT_S = 15.0
+CLEANUP_TIMEOUT_S = 30.0
 LOG_BYTES_MAX = 32 * 1024 * 1024
 LOG_CHECK_S = 30.0
 FOLLOW_S = 1.0
@@ -48,7 +50,7 @@ class DaemonSpec(NamedTuple):
     """A daemon: its name, module and arguments. Lower `order` starts first and stops last.
 
     `listens` says on which port's socket ("object" or "api"), if any. Nobody waits for a `late` one: it
-    starts when the others serve.
+    starts when the others serve. `cleanup` is run after it has stopped for good.
     """
 
     name: str
@@ -56,6 +58,7 @@ class DaemonSpec(NamedTuple):
     arguments: tuple[str, ...]
     listens: str = ""
     late: bool = False
+    cleanup: tuple[str, ...] = ()
 
 
 class DaemonState(msgspec.Struct):
@@ -68,6 +71,7 @@ class DaemonState(msgspec.Struct):
     ready: bool
     served: int = 0  # devices of a storage node, and those that it had to refuse
     refused: int = 0
+    module: str = ""
 
 
 class Daemon:
@@ -75,7 +79,7 @@ class Daemon:
 
     def __init__(self, spec: DaemonSpec, installation: Installation) -> None:
         self.spec = spec
-        self.state = DaemonState(spec.name, 0, {}, 0, ready=False)
+        self.state = DaemonState(spec.name, 0, {}, 0, ready=False, module=spec.arguments[0])
         self._installation = installation
         self._process: asyncio.subprocess.Process | None = None
         self.stopping = False
@@ -135,6 +139,21 @@ class Daemon:
             log.error("%s did not stop and was killed", self.spec.name)
             self._process.kill()
             await self._process.wait()
+
+    async def clean_up(self) -> None:
+        """Remove from the machine what it left standing on purpose, so that its successor finds it."""
+        if not self.spec.cleanup:
+            return
+        with self._log_path().open("ab") as sink:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", *self.spec.cleanup, stdout=sink, stderr=sink
+            )
+        try:
+            async with asyncio.timeout(CLEANUP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            log.error("the clean-up of %s takes too long", self.spec.name)
+            process.kill()
 
     def trim_log(self) -> None:
         """Keep one old log file beside the current one."""
@@ -269,6 +288,7 @@ class Supervisor:
         for order in sorted({daemon.spec.order for daemon in self.daemons}, reverse=True):
             group = [daemon for daemon in self.daemons if daemon.spec.order == order]
             await asyncio.gather(*(daemon.stop() for daemon in group))
+            await asyncio.gather(*(daemon.clean_up() for daemon in group))
 
     async def _watch(self, daemon: Daemon) -> None:
         """Restart a daemon whenever it goes without being told to."""
@@ -330,7 +350,16 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
         specs.append(DaemonSpec("apid", 1, ("apid.main", "--data", data), listens="api"))
     specs.append(DaemonSpec("blockd", 1, ("blockd.main", "--data", data), late=True))
     specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
+    if guests.COMPUTE not in config.without and not guests.missing():
+        specs += [agent_spec("network", 2, data), agent_spec(guests.COMPUTE, 3, data)]
     return specs
+
+
+def agent_spec(name: str, order: int, data: str) -> DaemonSpec:
+    """The agent of `networkd` or `computed`, which leaves networks and guests alone until the cloud is stopped."""
+    package = f"{name}d.agent"
+    cleanup = (f"{package}.cleanup", "--data", data)
+    return DaemonSpec(name, order, (f"{package}.main", "--data", data), late=True, cleanup=cleanup)
 
 
 def lock(installation: Installation) -> None:

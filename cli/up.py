@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from cli import guests
 from cli.install import default_proxy_count, device_paths, install, local_devices
 from cli.options import data_option
 from cli.supervisor import DaemonState
@@ -45,6 +46,12 @@ LEFTOVER_S = 30.0
 @click.option("--plain-links", is_flag=True, help="No TLS between the storage of nodes.")
 @click.option("--name", help="This node's name. [default: the host's]")
 @click.option("--zone", type=click.IntRange(0, 65535), default=1, show_default=True)
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice([guests.COMPUTE]),
+    help="Run no guests and no networks on this machine.",
+)
 @click.option("--objectd-count", type=click.IntRange(1, 64), help="[default: one for each device]")
 @click.option(
     "--proxies",
@@ -67,6 +74,7 @@ def up(
     zone: int,
     objectd_count: int | None,
     proxies: int | None,
+    without: tuple[str, ...],
 ) -> None:
     """Start a cloud on this machine (made at the first start)."""
     began = time.monotonic()
@@ -93,6 +101,7 @@ def up(
             cluster_listen=cluster_listen,
             plain_links=plain_links,
             objectd_count=objectd_count,
+            without=without,
         )
     else:
         if devices:
@@ -103,6 +112,7 @@ def up(
     supervisor = start(installation, detach=detach)
     click.echo(panel(installation, f"ready in {time.monotonic() - began:.1f} s"))
     warn_of_devices(installation)
+    warn_of_guests(installation)
     if not detach:
         sys.exit(stay(supervisor))
 
@@ -115,8 +125,7 @@ def wait_for_leftovers(installation: Installation) -> None:
         return
     deadline = time.monotonic() + LEFTOVER_S
     for state in states:
-        module = f"{state.name.partition('-')[0]}.main"
-        while installation.process_runs(state.pid, module):
+        while installation.process_runs(state.pid, state.module):
             if time.monotonic() > deadline:
                 raise Conflict(
                     "Leftover", f"process {state.pid} of an earlier start does not end: kill it"
@@ -159,6 +168,12 @@ def warn_of_devices(installation: Installation) -> None:
     if refused:
         command = own_command(installation)
         click.echo(f"  warning      {refused} devices are not served: see `{command('doctor')}`")
+
+
+def warn_of_guests(installation: Installation) -> None:
+    """Say why this machine runs no guests, unless that was wanted."""
+    if guests.COMPUTE not in installation.config().without and (missing := guests.missing()):
+        click.echo(f"  servers      not on this machine: {missing}")
 
 
 def split(devices: tuple[str, ...]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     its place there. `cluster_listen` (HOST:PORT) is where other nodes reach its noded: None means that
     there are no others and that everything stays on unix sockets. `plain_links` turns TLS off between
     the data paths of nodes. `objectd_count` bounds the storage processes; None is one for each device.
+    `without` names what this machine does not run: `compute` is guests and their networks.
     """
 
     installation: str
@@ -44,6 +45,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plain_links: bool = False
     objectd_count: int | None = None
     identity: str = ""  # address of the identity service's API when it runs on another node
+    without: tuple[str, ...] = ()
     database: str = ""  # SQLAlchemy address of the control plane's database; "" is SQLite in DATA
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from cli import guests
 from cli.install import CODEC, install
 from cli.node import repair_now, store_welcome
 from core import keyring
@@ -119,6 +120,7 @@ class LiveCluster:
             zone=first.zone,
             cluster_listen=first.cluster_listen,
             objectd_count=1,
+            without=(guests.COMPUTE,),
         )
         keyring.create(first.installation.keys, RealEnv())  # as its first start would
         for node in self.nodes[1:]:

@@ -36,9 +36,12 @@ class RunningCloud:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def up(self, *arguments: str) -> str:
-        """Start (or start again)."""
-        output = self.command("up", "--detach", "--object-port", "0", "--api-port", "0", *arguments)
+    def up(self, *arguments: str, guests: bool = False) -> str:
+        """Start (or start again); without guests and their networks unless they are asked for."""
+        wanted = ["--detach", "--object-port", "0", "--api-port", "0", *arguments]
+        if not guests:
+            wanted += ["--without", "compute"]
+        output = self.command("up", *wanted)
         self.env = json.loads(self.command("env", "--format", "json"))
         return output
 

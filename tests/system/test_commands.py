@@ -130,6 +130,8 @@ def test_a_taken_port_is_named(cloud: RunningCloud, tmp_path: Path) -> None:
             BIN / "ringstack",
             "up",
             "--detach",
+            "--without",
+            "compute",
             "--object-port",
             port,
             "--api-port",
@@ -182,6 +184,8 @@ def test_the_foreground_stops_everything_cleanly(tmp_path: Path, number: int) ->
     command = [
         BIN / "ringstack",
         "up",
+        "--without",
+        "compute",
         "--object-port",
         "0",
         "--api-port",
@@ -242,7 +246,8 @@ def test_a_start_that_fails_tells_why_and_leaves_nothing(tmp_path: Path) -> None
     one.up("--devices", ",".join(map(str, disks)))
     one.down()
     two = RunningCloud(tmp_path / "two")
-    arguments = ["--object-port", "0", "--api-port", "0", "--devices", ",".join(map(str, disks))]
+    ports = ["--object-port", "0", "--api-port", "0"]
+    arguments = [*ports, "--without", "compute", "--devices", ",".join(map(str, disks))]
     done = subprocess.run(
         [BIN / "ringstack", "up", "--detach", "--data", str(two.data), *arguments],
         capture_output=True,

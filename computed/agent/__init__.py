@@ -1,0 +1,1 @@
+"""The agent that runs a host's guests."""
