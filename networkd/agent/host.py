@@ -1,0 +1,111 @@
+"""One round of the agent: from a plan to a host that is so, and the report about it.
+
+A namespace that was found as planned is not looked at again until its plan changes, or a full round is due. Nothing here is
+kept on disk, and nothing that is kept matters: a new process finds what is there and changes what differs.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from core import namespace
+from core.env import Env
+from core.errors import RingstackError, Unavailable
+from networkd.agent.dnsmasq import Dnsmasqs
+from networkd.agent.kernel import Kernel
+from networkd.agent.metadata import Metadata
+from networkd.plan.difference import Seen, steps
+from networkd.plan.plan import MACHINE, Plan, Space
+from networkd.plan.step import Step
+from networkd.port import HostReport
+
+log = logging.getLogger("ringstack.network")
+
+ROUNDS_MAX = 3
+
+
+class Host:
+    """What this agent is the agent of."""
+
+    def __init__(self, env: Env, host_space: str, metadata: Metadata | None) -> None:
+        self._kernel = Kernel(env)
+        self._dnsmasqs = Dnsmasqs(env, host_space)
+        self._metadata = metadata
+        self._host_space = host_space
+        self._settled: dict[str, Space] = {}
+        self._seen: dict[str, Seen] = {}
+        self.steps = 0  # done so far
+
+    async def settle(self, plan: Plan, *, full: bool) -> dict[str, str]:
+        """Make the host what the plan says; what could not be, by id."""
+        if full:
+            self._settled.clear()
+        faults: dict[str, str] = dict(plan.faults)
+        failed: dict[str, str] = {}
+        for _ in range(ROUNDS_MAX):
+            failed, done = await self._round(plan)
+            if not done:
+                break
+        faults |= failed
+        faults |= await self._dnsmasqs.settle(plan.services)
+        if self._metadata is not None:
+            faults |= await self._metadata.settle(plan.listeners)
+        await self._remove_spaces(plan)
+        return faults
+
+    async def _round(self, plan: Plan) -> tuple[dict[str, str], int]:
+        """Compare and change what is not settled; what failed, and how many steps there were."""
+        making: list[Step] = []
+        wiring: list[Step] = []
+        clean: list[Space] = []
+        failed: dict[str, str] = {}
+        for space in plan.spaces.values():
+            if self._settled.get(space.name) == space:
+                continue
+            try:
+                seen = await self._kernel.see(space)
+            except Unavailable as error:
+                failed[space.owner or space.name] = error.message
+                continue
+            made, wired = steps(space, seen, self._host_space)
+            if seen is not None:
+                self._seen[space.name] = seen
+            if made or wired:
+                making += made
+                wiring += wired
+            else:
+                clean.append(space)
+        # what is settled may lose something by what is done elsewhere (an end of a pair), so this comes first
+        self._settled.update({space.name: space for space in clean})
+        failed |= await self._kernel.do(making)
+        failed |= await self._kernel.do(wiring)
+        self.steps += len(making) + len(wiring)
+        return failed, len(making) + len(wiring)
+
+    async def _remove_spaces(self, plan: Plan) -> None:
+        for name in namespace.named(self._host_space):
+            if name not in plan.spaces:
+                self._settled.pop(name, None)
+                self._seen.pop(name, None)
+                try:
+                    await namespace.remove(name)
+                except RingstackError as error:
+                    log.warning("%s could not be removed: %s", name, error.message)
+
+    def wired(self, space: str, link: str) -> bool:
+        """An interface is there and up, as far as it was seen."""
+        seen = self._seen.get(space)
+        return seen is not None and link in seen.links and seen.links[link].up
+
+    def report(self, plan: Plan, tunnel_address: str, faults: dict[str, str]) -> HostReport:
+        """What there is now."""
+        ports = [port for port, place in plan.ports.items() if self.wired(*place)]
+        routers = [router for router, space in plan.routers.items() if space in self._seen]
+        return HostReport(
+            plan.version,
+            tunnel_address,
+            tuple(ports),
+            tuple(routers),
+            plan.physical,
+            {key: why for key, why in faults.items() if key != MACHINE},
+        )
