@@ -28,3 +28,4 @@ fi
 echo "installing pinned Python packages ($requirements)"
 "$venv/bin/pip" install -q --disable-pip-version-check -r "$requirements"
 "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+"$venv/bin/python" -m cli.guests

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 COMPUTE = "compute"
@@ -25,8 +26,8 @@ FILES = {
         "libvirt-daemon-driver-qemu"
     ),
     Path("/usr/lib/python3/dist-packages/libvirt.py"): "python3-libvirt",
-    Path("/usr/share/novnc/core/rfb.js"): "novnc",
 }
+NOVNC = Path("/usr/local/share/ringstack/novnc")  # where computed/agent/console.py looks
 ACCOUNT = "libvirt-qemu"  # libvirt looks it up even where it is not used
 
 
@@ -41,11 +42,21 @@ def has_account() -> bool:
     return any(one.pw_name == ACCOUNT for one in pwd.getpwall())
 
 
+def has_novnc() -> bool:
+    """The screen's page has its JavaScript."""
+    return any((path / "core" / "rfb.js").exists() for path in (NOVNC, Path("/usr/share/novnc")))
+
+
+def complete() -> bool:
+    """Nothing is missing."""
+    return not packages() and has_account() and has_novnc()
+
+
 def missing() -> str:
     """What is in the way, and what to do; empty when guests can run."""
     if os.geteuid() != 0:
         return "networks and guests need root (sudo)"
-    if packages() or not has_account():
+    if not complete():
         return "`make setup` installs what they need"
     return ""
 
@@ -64,6 +75,24 @@ def install() -> None:
         account = ["--system", "--no-create-home", "--home-dir", "/var/lib/libvirt"]
         shell = ["--shell", "/usr/sbin/nologin"]
         subprocess.run(["useradd", *account, *shell, ACCOUNT], check=True)
+    if not has_novnc():
+        install_novnc()
+
+
+def install_novnc() -> None:
+    """The JavaScript of Debian's package alone: what it depends on (Node.js, a proxy) is not needed here."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chmod(scratch, 0o755)  # apt downloads as its own user  # noqa: S103
+        quiet = subprocess.DEVNULL
+        download = ["apt-get", "download", "-qq", "novnc"]
+        subprocess.run(download, check=True, cwd=scratch, stdout=quiet, stderr=quiet)
+        package = next(Path(scratch).glob("novnc_*.deb"))
+        subprocess.run(["dpkg-deb", "-x", str(package), f"{scratch}/x"], check=True)
+        NOVNC.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(NOVNC, ignore_errors=True)
+        shutil.copytree(
+            f"{scratch}/x/usr/share/novnc", NOVNC, symlinks=False, ignore_dangling_symlinks=True
+        )
 
 
 def main() -> None:
@@ -74,7 +103,7 @@ def main() -> None:
     if shutil.which("apt-get") is None:
         sys.stdout.write("no guests on this machine: their packages are known for Debian only\n")
         return
-    if packages() or not has_account():
+    if not complete():
         sys.stdout.write("installing what guests need (QEMU, libvirt, dnsmasq)\n")
         sys.stdout.flush()
         install()

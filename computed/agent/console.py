@@ -27,7 +27,8 @@ from core.errors import NotFound, Refused, RingstackError
 
 log = logging.getLogger("ringstack.console")
 
-NOVNC = Path("/usr/share/novnc")  # Debian's package novnc
+# Debian's package, or its JavaScript alone as `make setup` puts it there
+NOVNC = (Path("/usr/share/novnc"), Path("/usr/local/share/ringstack/novnc"))
 OWN = {
     "/console.js": Path(__file__).with_name("console.js"),
     **dict.fromkeys(
@@ -161,10 +162,11 @@ def file_of(path: str) -> tuple[str, bytes]:
     kind = KINDS.get(Path(path).suffix)
     if kind is None or not parts or any(part.startswith(".") for part in parts):
         raise NotFound("NoPage", "there is no such page")
-    found = NOVNC.joinpath(*parts)
-    if not found.is_file() or not found.resolve().is_relative_to(NOVNC.resolve()):
-        raise NotFound("NoPage", "there is no such page")
-    return kind, found.read_bytes()
+    for root in NOVNC:
+        found = root.joinpath(*parts)
+        if found.is_file() and found.resolve().is_relative_to(root.resolve()):
+            return kind, found.read_bytes()
+    raise NotFound("NoPage", "there is no such page")
 
 
 def _response(status: HTTPStatus, kind: str, body: bytes) -> Response:
