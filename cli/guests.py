@@ -82,7 +82,7 @@ def install() -> None:
 def install_novnc() -> None:
     """The JavaScript of Debian's package alone: what it depends on (Node.js, a proxy) is not needed here."""
     with tempfile.TemporaryDirectory() as scratch:
-        os.chmod(scratch, 0o755)  # apt downloads as its own user  # noqa: S103
+        Path(scratch).chmod(0o755)  # apt downloads as a user of its own
         quiet = subprocess.DEVNULL
         download = ["apt-get", "download", "-qq", "novnc"]
         subprocess.run(download, check=True, cwd=scratch, stdout=quiet, stderr=quiet)
@@ -106,7 +106,10 @@ def main() -> None:
     if not complete():
         sys.stdout.write("installing what guests need (QEMU, libvirt, dnsmasq)\n")
         sys.stdout.flush()
-        install()
+        try:
+            install()
+        except subprocess.CalledProcessError as error:
+            sys.stdout.write(f"no guests on this machine: `{' '.join(error.cmd)}` failed\n")
 
 
 if __name__ == "__main__":
