@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from computed.agent import binding
+from computed.agent import binding, growth
 from computed.agent.config_drive import write_config_drive
 from computed.agent.domain_xml import (
     Surroundings,
@@ -315,16 +315,14 @@ class LibvirtHypervisor:
     async def resize_disk(self, server_id: str, disk: Disk) -> None:
         """Tell the guest that a disk has grown.
 
-        libvirt cannot do it for NBD disks, and QEMU learns an export's size only when it connects: a second connection
-        takes the first one's place, then the guest is told.
+        One that is off learns it at its next start.
         """
 
         def work() -> None:
             domain = self._domain(server_id)
             if domain.isActive():
-                raise Refused("NotOnline", "the guest sees the new size after its next start")
+                growth.tell(lambda command: binding.monitor_command(domain, command), disk)
 
-        del disk
         await self._run(work)
 
     async def attach_interface(self, server_id: str, interface: Interface) -> None:

@@ -21,20 +21,16 @@ PROGRAM = "libvirtd"
 START_S = 20.0
 LOOK_S = 0.05
 STOP_S = 10.0
-PLACES = {
-    "run": "/run/libvirt",
-    "lib": "/var/lib/libvirt",
-    "log": "/var/log/libvirt",
-    "cache": "/var/cache/libvirt",
-    "etc": "/etc/libvirt",
-}
-# $1: our directory, $2: name of the network namespace, or nothing. Only paths go in, as arguments.
+PLACES = ("run", "lib", "log", "etc")  # of ours, in the place of libvirt's own
+# What libvirt found out about this QEMU costs seconds and is the same for every cloud of the machine.
+CACHE = Path("/var/cache/ringstack/libvirt")
+# $1: our directory, $2: the cache. Only paths go in, as arguments.
 SCRIPT = """
 set -eu
 for name in run lib log cache etc; do
   case $name in run) place=/run/libvirt;; etc) place=/etc/libvirt;; *) place=/var/$name/libvirt;; esac
   mkdir -p "$place"
-  mount --bind "$1/$name" "$place"
+  case $name in cache) mount --bind "$2" "$place";; *) mount --bind "$1/$name" "$place";; esac
 done
 exec libvirtd -f /etc/libvirt/libvirtd.conf -p "$1/libvirtd.pid"
 """
@@ -77,6 +73,7 @@ class Libvirtd:
     def _configure(self, host_uuid: str) -> None:
         for name in PLACES:
             make_directory(self._directory / name)
+        make_directory(CACHE)
         make_directory(self._directory / "sock")
         self._directory.chmod(0o700)
         make_directory(self._directory / "etc" / "qemu")
@@ -103,7 +100,7 @@ class Libvirtd:
             await asyncio.create_subprocess_exec(
                 *enter,
                 *("unshare", "--mount", "--propagation", "private"),
-                *("sh", "-c", SCRIPT, "libvirtd", str(self._directory)),
+                *("sh", "-c", SCRIPT, "libvirtd", str(self._directory), str(CACHE)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
