@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 from pathlib import Path
 
 from core import command, namespace
@@ -17,8 +18,6 @@ from core.installation import Installation
 from core.real import RealEnv
 from networkd.agent.dnsmasq import Dnsmasqs
 from networkd.plan.names import mark
-
-INTERFACES = Path("/sys/class/net")
 
 
 async def remove_all(env: Env, host: str) -> list[str]:
@@ -32,14 +31,14 @@ async def remove_all(env: Env, host: str) -> list[str]:
             failed.append(error.message)
     for device in machine_links(host):
         done = await command.run("ip", "link", "delete", device)
-        if done.status and (INTERFACES / device).exists():
+        if done.status and device in machine_links(host):
             failed.append(f"{device}: {done.errors}")
     return failed
 
 
 def machine_links(host: str) -> list[str]:
     """The machine's own ends of the ways to physical networks; a namespace that a process still holds keeps them."""
-    return [one.name for one in INTERFACES.glob(f"rs{mark(host)}*")]
+    return [name for _, name in socket.if_nameindex() if name.startswith(f"rs{mark(host)}")]
 
 
 def main() -> None:

@@ -153,6 +153,8 @@ def service(network: Network, space: str) -> tuple[Service, dict[str, str]]:
     config = (
         f"interface={names.inner(network.dhcp_port)}",
         f"domain={DOMAIN}",
+        f"local=/{DOMAIN}/",  # what is not in the file does not exist, rather than being refused
+        "local=//",
         "dhcp-authoritative",
         f"dhcp-option-force=option:mtu,{int(network.mtu)}",
         f"dhcp-lease-max={max(1000, 2 * len(network.ports))}",
