@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from apid import blocks, images
+from apid import blocks, images, networks, servers
 from apid.storage import Storage
 from authd import housekeeping
 from authd.app import PREFIX, make_app, open_authority
@@ -20,6 +20,7 @@ from authd.bootstrap import Plan, bootstrap
 from authd.followers import Followers
 from authd.lookups import LookUps
 from blockd.app import PREFIX as VOLUME_PREFIX
+from computed.app import PREFIX as COMPUTE_PREFIX
 from core import keyring as keys
 from core import process
 from core.api.app import App, refusal
@@ -32,6 +33,7 @@ from core.log import AccessLog
 from core.metrics import Metrics
 from core.real import RealEnv
 from imaged.app import PREFIX as IMAGE_PREFIX
+from networkd.app import PREFIX as NETWORK_PREFIX
 
 HASHING_WORKERS = 2
 
@@ -97,6 +99,8 @@ def plan_of(config: Config, secrets: Secrets) -> Plan:
         object_url=f"http://{host}:{config.object_port}/v1/AUTH_$(project_id)s",
         image_url=f"http://{host}:{config.api_port}{IMAGE_PREFIX}",
         volume_url=f"http://{host}:{config.api_port}{VOLUME_PREFIX}/v3",
+        network_url=f"http://{host}:{config.api_port}{NETWORK_PREFIX}",
+        compute_url=f"http://{host}:{config.api_port}{COMPUTE_PREFIX}/v2.1",
     )
 
 
@@ -123,7 +127,9 @@ async def serve(data: Path) -> None:
     storage = Storage(installation, env)
     image_service = await images.open_images(authority, storage.volumes, installation, config)
     block_service = await blocks.open_blocks(authority, storage, installation, config)
-    apps = [app, image_service.app, block_service.app]
+    compute_service = await servers.open_servers(authority, installation, config)
+    network_service = await networks.open_networks(authority, installation, config)
+    apps = [app, image_service.app, block_service.app, network_service.app, compute_service.app]
     metrics, access = Metrics(), AccessLog()
     server = HttpServer(Mounts(env, apps, metrics, access).handle)
     port = await server.listen(
@@ -136,6 +142,7 @@ async def serve(data: Path) -> None:
         asyncio.create_task(housekeeping.run_for_ever(authority)),
         asyncio.create_task(image_service.runner.run_for_ever()),
         asyncio.create_task(block_service.worker.run_for_ever()),
+        asyncio.create_task(compute_service.worker.run_for_ever()),
     ]
     await process.until_told(asyncio.Event())
     for task in tasks:

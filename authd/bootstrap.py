@@ -36,6 +36,9 @@ class Plan(NamedTuple):
     object_url: str  # with `$(project_id)s`
     image_url: str = ""  # "" when there is no such service
     volume_url: str = ""
+    network_url: str = ""
+    compute_url: str = ""
+    placement_url: str = ""
 
 
 async def bootstrap(authority: Authority, plan: Plan) -> None:
@@ -162,6 +165,12 @@ def _services(plan: Plan) -> list[tuple[str, str, str]]:
     if plan.volume_url:
         services.append(("block-storage", "cinder", plan.volume_url))
         services.append(("volumev3", "cinderv3", f"{plan.volume_url}/$(project_id)s"))
+    if plan.network_url:
+        services.append(("network", "neutron", plan.network_url))
+    if plan.compute_url:
+        services.append(("compute", "nova", plan.compute_url))
+    if plan.placement_url:
+        services.append(("placement", "placement", plan.placement_url))
     return services
 
 

@@ -7,6 +7,8 @@ made anew long before.
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.bearer import NONCE_BYTES, audit_text, seal
 from core.env import Env
 from core.errors import Unavailable
@@ -36,9 +38,6 @@ class ServiceIdentity:
         ahead_us = self._renew_us - now_us
         if 0 < ahead_us <= RENEWED_US and self._generation == self._keyring.generation:
             return self._token
-        key = self._keyring.primary
-        if key is None:
-            raise Unavailable("NoKeys", "there are no token keys yet")
         identity = Identity(
             user_id=USER_ID,
             user_name=USER_ID,
@@ -47,12 +46,35 @@ class ServiceIdentity:
             project_name=PROJECT_ID,
             project_domain_id="default",
             roles=ROLES,
-            methods=("token",),
-            issued_us=now_us,
-            expires_us=now_us + LASTS_US,
-            audit_ids=(audit_text(self._env.random_bytes(16)),),
+            **self._facts(now_us),
         )
-        self._token = seal(key, self._env.random_bytes(NONCE_BYTES), identity)
+        self._token = self._sealed(identity)
         self._renew_us = now_us + RENEWED_US
         self._generation = self._keyring.generation
         return self._token
+
+    def on_behalf(self, project_id: str, user_id: str) -> str:
+        """A token to make in a project what a user of it was granted before. Raises Unavailable before there are keys."""
+        identity = Identity(
+            user_id=user_id,
+            user_domain_id="default",
+            project_id=project_id,
+            project_domain_id="default",
+            roles=("member", "reader"),
+            **self._facts(self._env.wall_us()),
+        )
+        return self._sealed(identity)
+
+    def _facts(self, now_us: int) -> dict[str, Any]:
+        return {
+            "methods": ("token",),
+            "issued_us": now_us,
+            "expires_us": now_us + LASTS_US,
+            "audit_ids": (audit_text(self._env.random_bytes(16)),),
+        }
+
+    def _sealed(self, identity: Identity) -> str:
+        key = self._keyring.primary
+        if key is None:
+            raise Unavailable("NoKeys", "there are no token keys yet")
+        return seal(key, self._env.random_bytes(NONCE_BYTES), identity)

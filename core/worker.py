@@ -80,12 +80,19 @@ class Worker(Generic[S]):
     """One process's share of the self._book. `tidy` forgets what is old, once an hour."""
 
     def __init__(
-        self, service: S, book: Book, deeds: Mapping[str, Deed[S]], *, tidy: Tidy | None = None
+        self,
+        service: S,
+        book: Book,
+        deeds: Mapping[str, Deed[S]],
+        *,
+        tidy: Tidy | None = None,
+        side_by_side: int = SIDE_BY_SIDE,
     ) -> None:
         self._service = service
         self._book = book
         self._deeds = deeds
         self._forget = tidy
+        self._side_by_side = side_by_side
         self._owner = f"{service.node}/{service.new_id()}"[:64]
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tidied_us = 0
@@ -125,7 +132,7 @@ class Worker(Generic[S]):
             log.warning("what is old could not be removed: %s", error)
 
     async def _look(self) -> None:
-        free = SIDE_BY_SIDE - len(self._running)
+        free = self._side_by_side - len(self._running)
         if free <= 0 or not await self._anything():
             return
         try:
@@ -210,7 +217,7 @@ class Worker(Generic[S]):
         for _ in range(rounds):
             async with self._service.database.write() as db:
                 now_us = self._service.now_us()
-                claimed = await self._book.claim(db, self._owner, now_us, SIDE_BY_SIDE)
+                claimed = await self._book.claim(db, self._owner, now_us, self._side_by_side)
             if not claimed:
                 return
             for row in claimed:

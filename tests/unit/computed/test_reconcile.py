@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from computed import reconcile
 from computed.fake import FakeHypervisor, Machine
-from computed.hands import Hands
+from tests.machine_hands import Hands
 from computed.port import (
     ABSENT,
     CRASHED,

@@ -1,0 +1,7 @@
+"""All kinds of work, by the name that rows of work carry."""
+
+from __future__ import annotations
+
+from computed.deeds import build, power
+
+DEEDS = {**build.DEEDS, **power.DEEDS}
