@@ -1,4 +1,4 @@
-"""What a host's network agent is told and what it tells: the whole state that a host should have, as plain values.
+"""What a host's network agent is told and what it tells: the whole state that a host should have, as plain values. Pure.
 
 The agent asks for it again and again (`GET /network/host/HOST?seen=VERSION&wait_s=S`, which answers when the state differs
 from the version seen), makes the host so, and reports (`POST /network/host/HOST`). The state is complete, never a

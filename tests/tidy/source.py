@@ -14,6 +14,8 @@ PACKAGES = (
     "authd",
     "blockd",
     "imaged",
+    "networkd",
+    "computed",
     "apid",
     "ring",
     "objectd",

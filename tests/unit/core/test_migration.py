@@ -17,9 +17,10 @@ from blockd.migrations import SCHEMA as BLOCK
 from core.database import Database, Schema
 from core.migration import draft, migrate_fully
 from imaged.migrations import SCHEMA as IMAGE
+from networkd.migrations import SCHEMA as NETWORK
 
 SCHEMAS = pytest.mark.parametrize(
-    "schema", [IDENTITY, BLOCK, IMAGE], ids=["identity", "block", "image"]
+    "schema", [IDENTITY, BLOCK, IMAGE, NETWORK], ids=["identity", "block", "image", "network"]
 )
 
 

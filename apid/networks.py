@@ -1,0 +1,36 @@
+"""Networking in the API process: its service and its door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apid.doors import door
+from authd.authority import Authority
+from core.api.app import App
+from core.installation import Config, Installation, host_of
+from core.policy import Policy
+from networkd.app import PREFIX, make_app, prepare
+from networkd.rules import RULES
+from networkd.service import Service
+
+TYPE = "network"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The API, and what it works with."""
+
+    app: App
+    service: Service
+
+
+async def open_networks(
+    authority: Authority, installation: Installation, config: Config
+) -> Networks:
+    """Bring the tables up to date and put the service together."""
+    service = Service(
+        authority.env, authority.database, Policy(RULES, installation.policy / "network.yaml")
+    )
+    await prepare(service)
+    address = f"http://{host_of(config)}:{config.api_port}"
+    return Networks(make_app(service, door(authority, TYPE, PREFIX), address), service)

@@ -1,0 +1,1 @@
+"""Operations of the Networking API, one module for each kind of thing."""

@@ -1,0 +1,8 @@
+"""What Alembic runs."""
+
+from __future__ import annotations
+
+from core.migration import run_revisions
+from networkd.tables import metadata
+
+run_revisions(metadata)
