@@ -213,7 +213,7 @@ class Demo:
         reply = await agent.call("GET", f"/screenshot/{server_id}", headers=headers)
         if reply.status != 200:
             raise Unavailable("Screen", f"the screen cannot be had (status {reply.status})")
-        picture.write_bytes(reply.body)
+        await asyncio.to_thread(picture.write_bytes, reply.body)
 
     async def remove(self) -> None:
         """Give everything back, the newest first."""

@@ -8,6 +8,7 @@ carried out, durably, because an order must not be carried out twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -136,10 +137,9 @@ class Agent:
             except RingstackError as error:
                 log.warning("the hypervisor or the API fails: %s", error.message)
                 await asyncio.sleep(OFFLINE_S)
-            try:
-                await asyncio.wait_for(self._woken.wait(), self._pause_s())
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s()):
+                    await self._woken.wait()
 
     def _pause_s(self) -> float:
         now_s = asyncio.get_running_loop().time()
