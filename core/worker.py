@@ -114,7 +114,8 @@ class Worker(Generic[S]):
 
     async def _sleep(self) -> None:
         try:
-            await asyncio.wait_for(self._service.woken.wait(), LOOK_EVERY_S)
+            async with asyncio.timeout(LOOK_EVERY_S):  # (`wait_for` of 3.11 may lose a cancellation)
+                await self._service.woken.wait()
         except TimeoutError:
             return
         self._service.woken.clear()
