@@ -66,6 +66,8 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run a daemon: logs, parent watch, event loop."""
     log.setup()
     go_with_parent(os.environ.get(PARENT))
+    if READY_FD in os.environ:  # what this daemon starts must not hold the pipe open
+        os.set_inheritable(int(os.environ[READY_FD]), False)
 
     async def body() -> None:
         gc.collect()
