@@ -1,7 +1,8 @@
 """`ringstack demo`: the main job, shown on real data.
 
 Stores a directory tree through S3, kills a storage node half-way, reads everything back through Swift,
-compares every byte, and says what happened and how fast. `--stay` leaves the cloud in the foreground.
+compares every byte, and says what happened and how fast. Then, where guests can run, it boots a server and uses it
+(`demo_server`). `--stay` leaves the cloud in the foreground.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from bench.client import Answer, Failed, S3Client, SwiftClient
+from cli import guests
+from cli.demo_server import show_server
 from cli.env import variables
 from cli.install import default_proxy_count, install
 from cli.options import data_option
@@ -54,6 +57,8 @@ def demo(data: Path, *, tree: Path | None, object_port: int, remain: bool) -> No
     supervisor = ensure_running(installation, object_port, detach=not remain)
     try:
         asyncio.run(show(installation, tree or default_tree()))
+        if guests_run(installation):
+            asyncio.run(show_server(installation, Path("screen.png").absolute()))
     except BaseException:
         if supervisor is not None and remain:
             supervisor.terminate()
@@ -84,6 +89,19 @@ def ensure_running(
     supervisor = start(installation, detach=detach)
     click.echo(panel(installation, f"ready in {time.monotonic() - began:.1f} s"))
     return supervisor
+
+
+def guests_run(installation: Installation) -> bool:
+    """Servers can be shown too; otherwise why not is said."""
+    if guests.COMPUTE in installation.config().without:
+        return False
+    if missing := guests.missing():
+        click.echo(f"no servers on this machine: {missing}")
+        return False
+    from cli.seed import seed_quietly
+
+    click.echo(f"Servers begin with: {seed_quietly(installation)}")
+    return True
 
 
 def default_tree() -> Path:

@@ -87,7 +87,8 @@ def up(
         click.echo(panel(installation, "already running"))
         return
     wait_for_leftovers(installation)
-    if not installation.exists:
+    made = not installation.exists
+    if made:
         install(
             installation,
             devices=split(devices),
@@ -112,7 +113,7 @@ def up(
     supervisor = start(installation, detach=detach)
     click.echo(panel(installation, f"ready in {time.monotonic() - began:.1f} s"))
     warn_of_devices(installation)
-    warn_of_guests(installation)
+    tell_of_guests(installation, made=made)
     if not detach:
         sys.exit(stay(supervisor))
 
@@ -170,10 +171,16 @@ def warn_of_devices(installation: Installation) -> None:
         click.echo(f"  warning      {refused} devices are not served: see `{command('doctor')}`")
 
 
-def warn_of_guests(installation: Installation) -> None:
-    """Say why this machine runs no guests, unless that was wanted."""
-    if guests.COMPUTE not in installation.config().without and (missing := guests.missing()):
+def tell_of_guests(installation: Installation, *, made: bool) -> None:
+    """Give a new cloud what servers begin with, or say why this machine runs none."""
+    if guests.COMPUTE in installation.config().without:
+        return
+    if missing := guests.missing():
         click.echo(f"  servers      not on this machine: {missing}")
+    elif made:
+        from cli.seed import seed_quietly
+
+        click.echo(f"  servers      {seed_quietly(installation)}")
 
 
 def split(devices: tuple[str, ...]) -> tuple[str, ...]:
