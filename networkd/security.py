@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from networkd.fault import NetworkFault, bad
-from networkd.values import wrong
+from networkd.values import integer, wrong
 
 NUMBERS: Mapping[str, int] = {
     "ah": 51,
@@ -72,6 +72,16 @@ def protocol(value: Any, name: str) -> str | None:
         f" {sorted(NUMBERS)} and integer representations [0 to 255] are supported.",
         "SecurityGroupRuleInvalidProtocol",
     )
+
+
+def port_value(value: Any, name: str) -> int | None:
+    """A port, or a type or code of ICMP. Raises Fault 400."""
+    if value is None:
+        return None
+    try:
+        return int(integer(0, 65_535)(value, name))
+    except NetworkFault:
+        raise _bad("InvalidPortValue", f"Invalid value for port {str(value)[:80]}") from None
 
 
 def ethertype(value: Any, name: str) -> str:
@@ -154,16 +164,16 @@ def _check_ports(kind: str | None, low: int | None, high: int | None) -> None:
 
 
 def _check_icmp(low: int | None, high: int | None) -> None:
-    for name, value in (("type", low), ("code", high)):
+    for name, value in (("type (port-range-min)", low), ("code (port-range-max)", high)):
         if value is not None and value > 255:
             raise _bad(
                 "InvalidIcmpValue",
-                f"Invalid value for ICMP {name} ({value}). It must be 0 to 255.",
+                f"Invalid value for ICMP {name} {value}. It must be 0 to 255.",
             )
     if low is None:
         raise _bad(
             "MissingIcmpType",
-            f"ICMP code (port-range-max) {high} is provided but ICMP type is missing.",
+            f"ICMP code (port-range-max) {high} is provided but ICMP type (port-range-min) is missing.",
         )
 
 

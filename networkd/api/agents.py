@@ -123,19 +123,23 @@ class Agents:
         ]
 
     async def _agent(self, db: Connection, call: Call, kind: str = "") -> Row:
-        call.allow()
         name = call.variables["id"]
+        if not call.may("get_agent"):
+            call.absence_is_open = True
+            raise absent("Agent", name)
+        call.allow()
         for row in await hosts.agents(db, self._service):
             if row["id"] == name and kind in {"", row["kind"]}:
                 return row
         raise absent("Agent", name)
 
     async def list(self, call: Call) -> dict[str, Any]:
-        """All."""
-        call.allow()
+        """All; to who may see none of them the list is empty."""
+        call.allowed = True
         wanted = asked(call.query.fields, ATTRIBUTES)
         async with self._service.database.read() as db:
-            views = [view_of(row) for row in await hosts.agents(db, self._service)]
+            found = await hosts.agents(db, self._service) if call.may("get_agent") else []
+        views = [view_of(row) for row in found]
         return listed(call, "agents", page(views, wanted))
 
     async def show(self, call: Call) -> dict[str, Any]:

@@ -61,13 +61,14 @@ class Overview:
         return listed(call, "service_providers", page([dict(view) for view in views], wanted))
 
     async def availabilities(self, call: Call) -> dict[str, Any]:
-        """Of every network."""
-        call.allow()
+        """Of every network; to who may see none of them the list is empty."""
+        call.allowed = True
         fields = [pair for pair in call.query.fields if pair[0] != "ip_version"]
         versions = {value for name, value in call.query.fields if name == "ip_version"}
         wanted = asked(fields, FILTERS)
         async with self._service.database.read() as db:
-            found = await rows.matching(db, networks.TABLE)
+            allowed = call.may("get_network_ip_availability")
+            found = await rows.matching(db, networks.TABLE) if allowed else []
             views = [await self._view(db, row, versions) for row in found]
         return listed(call, "network_ip_availabilities", page(views, wanted))
 
