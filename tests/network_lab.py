@@ -37,7 +37,7 @@ TOOLS = {"udhcpc": "busybox-static", "nc": "netcat-openbsd", "ping": "iputils-pi
 API_PORT = 5000
 SCRIPT = """#!/bin/sh
 [ "$1" = bound ] || exit 0
-ip addr flush dev $interface; ip addr add $ip/$mask dev $interface
+ip -4 addr flush dev $interface; ip addr add $ip/$mask dev $interface
 [ -n "$mtu" ] && ip link set $interface mtu $mtu
 echo "$dns" > $HERE.dns
 set -- $staticroutes

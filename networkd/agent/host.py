@@ -12,11 +12,11 @@ from core import namespace
 from core.env import Env
 from core.errors import RingstackError, Unavailable
 from networkd.agent.dnsmasq import Dnsmasqs
-from networkd.agent.kernel import Kernel
+from networkd.agent.kernel import Kernel, what
 from networkd.agent.metadata import Metadata
-from networkd.plan.difference import Seen, steps
+from networkd.plan.difference import Seen, clashes, steps
 from networkd.plan.plan import MACHINE, Plan, Space
-from networkd.plan.step import Step
+from networkd.plan.step import Rules, Step
 from networkd.port import HostReport
 
 log = logging.getLogger("ringstack.network")
@@ -34,19 +34,19 @@ class Host:
         self._host_space = host_space
         self._settled: dict[str, Space] = {}
         self._seen: dict[str, Seen] = {}
+        self._clashes: dict[str, str] = {}  # addresses that the machine cannot have, by network
         self.steps = 0  # done so far
 
     async def settle(self, plan: Plan, *, full: bool) -> dict[str, str]:
         """Make the host what the plan says; what could not be, by id."""
         if full:
             self._settled.clear()
-        faults: dict[str, str] = dict(plan.faults)
         failed: dict[str, str] = {}
         for _ in range(ROUNDS_MAX):
             failed, done = await self._round(plan)
             if not done:
                 break
-        faults |= failed
+        faults = plan.faults | self._clashes | failed
         faults |= await self._dnsmasqs.settle(plan.services)
         if self._metadata is not None:
             faults |= await self._metadata.settle(plan.listeners)
@@ -70,6 +70,9 @@ class Host:
             made, wired = steps(space, seen, self._host_space)
             if seen is not None:
                 self._seen[space.name] = seen
+            if space.name == MACHINE and seen is not None:
+                found = clashes(space, seen)
+                self._clashes = {space.links[link].owner: why for (link, _), why in found.items()}
             if made or wired:
                 making += made
                 wiring += wired
@@ -77,9 +80,12 @@ class Host:
                 clean.append(space)
         # what is settled may lose something by what is done elsewhere (an end of a pair), so this comes first
         self._settled.update({space.name: space for space in clean})
-        failed |= await self._kernel.do(making)
-        failed |= await self._kernel.do(wiring)
+        wrong = await self._kernel.do(making)
+        # without its rules nothing of a namespace is turned on
+        open_spaces = {step.space for step, _ in wrong if isinstance(step, Rules)}
+        wrong += await self._kernel.do(one for one in wiring if one.space not in open_spaces)
         self.steps += len(making) + len(wiring)
+        failed |= {step.owner or step.space: f"{what(step)}: {error}" for step, error in wrong}
         return failed, len(making) + len(wiring)
 
     async def _remove_spaces(self, plan: Plan) -> None:

@@ -54,8 +54,8 @@ class Kernel:
                     found[key] = chain["name"].removeprefix(SEAL)
         return found
 
-    async def do(self, steps: Iterable[Step]) -> dict[str, str]:
-        """Carry out steps in order; what failed, by the id of whom it concerns."""
+    async def do(self, steps: Iterable[Step]) -> list[tuple[Step, str]]:
+        """Carry out steps in order; those that failed, and why."""
         failed: list[tuple[Step, str]] = []
         for (kind, space), some in groupby(steps, _place):
             if kind == "rules":
@@ -66,7 +66,7 @@ class Kernel:
                     failed += await self._add_space(step)
             else:
                 failed += await self._offloaded(kind, space, list(some))
-        return {step.owner or step.space: f"{_what(step)}: {error}" for step, error in failed}
+        return failed
 
     async def _offloaded(self, kind: str, space: str, steps: list[Step]) -> list[tuple[Step, str]]:
         try:
@@ -108,7 +108,8 @@ def _place(step: Step) -> tuple[str, str]:
     return "inside", step.space
 
 
-def _what(step: Step) -> str:
+def what(step: Step) -> str:
+    """A step in words."""
     name = getattr(step, "name", "") or getattr(step, "link", "")
     name = getattr(name, "name", name)
     return " ".join(part for part in (type(step).__name__, step.space, str(name)) if part)

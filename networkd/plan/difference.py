@@ -100,12 +100,32 @@ def _changes(wanted: Space, seen: Seen) -> Iterator[Step]:
             yield change
 
 
+def clashes(wanted: Space, seen: Seen) -> dict[tuple[str, str], str]:
+    """Addresses that the machine cannot have as well, because another interface is in their network already, and why."""
+    found: dict[tuple[str, str], str] = {}
+    if wanted.name != MACHINE:
+        return found
+    for link, addresses in wanted.addresses.items():
+        for one in addresses - seen.addresses.get(link, frozenset()):
+            network = ip_interface(one).network
+            for other, held in sorted(seen.addresses.items()):
+                near = [two for two in held if ip_interface(two).network.version == network.version]
+                if other != link and any(
+                    network.overlaps(ip_interface(two).network) for two in near
+                ):
+                    found[link, one] = (
+                        f"{one} is left out: {other} of this machine is in that network"
+                    )
+    return found
+
+
 def kept(address: str, link: str) -> bool:
     """An address that the kernel made, or of the loopback: not ours to remove."""
     return link == "lo" or ip_interface(address).is_link_local
 
 
 def _addresses(wanted: Space, seen: Seen) -> Iterator[Step]:
+    left_out = clashes(wanted, seen)
     for link in [*wanted.links, *(("lo",) if "lo" in wanted.addresses else ())]:
         owner = wanted.links[link].owner if link in wanted.links else wanted.owner
         should, has = wanted.addresses.get(link, frozenset()), seen.addresses.get(link, frozenset())
@@ -113,7 +133,8 @@ def _addresses(wanted: Space, seen: Seen) -> Iterator[Step]:
             if not kept(one, link):
                 yield RemoveAddress(wanted.name, link, one, owner)
         for one in sorted(should - has):
-            yield AddAddress(wanted.name, link, one, owner)
+            if (link, one) not in left_out:
+                yield AddAddress(wanted.name, link, one, owner)
 
 
 def _paths(wanted: Space, seen: Seen) -> Iterator[Step]:
@@ -121,7 +142,8 @@ def _paths(wanted: Space, seen: Seen) -> Iterator[Step]:
         return
     replaced = {(one.destination, one.link) for one in wanted.paths}
     for one in sorted(seen.paths - wanted.paths, key=str):
-        if (one.destination, one.link) not in replaced:
+        goes_anyway = one.link not in wanted.links
+        if not goes_anyway and (one.destination, one.link) not in replaced:
             yield RemovePath(wanted.name, one, wanted.owner)
     for one in sorted(wanted.paths - seen.paths, key=str):
         if wanted.links[one.link].up:

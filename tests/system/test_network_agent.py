@@ -44,10 +44,10 @@ def uuid(kind: int, number: int) -> str:
 
 NET_A, NET_B, PUBLIC = uuid(0xA, 1), uuid(0xB, 1), uuid(0xE, 1)
 SUB_A, SUB_B, SUB_P = uuid(0xA, 2), uuid(0xB, 2), uuid(0xE, 2)
-SUB_A6 = uuid(0xA, 6)
+SUB_A6, SUB_B6 = uuid(0xA, 6), uuid(0xB, 6)
 A1, A2, A3, B1, B2 = (uuid(0xC, n) for n in range(1, 6))
 DA1, DA2, DB1, DB2 = (uuid(0xD, n) for n in range(1, 5))
-LEG_A, GATE = uuid(0xF, 1), uuid(0xF, 2)
+LEG_A, GATE, LEG_A6 = (uuid(0xF, n) for n in range(1, 4))
 ROUTER = uuid(0x10, 1)
 OPEN, WEB, OTHER = (uuid(0x20, n) for n in range(1, 4))
 MACS = {A1: "fa:16:3e:00:0a:01", A2: "fa:16:3e:00:0a:02", A3: "fa:16:3e:00:0a:03"}
@@ -55,21 +55,40 @@ MACS |= {B1: "fa:16:3e:00:0a:01", B2: "fa:16:3e:00:0b:02"}
 IPS = {A1: "10.0.0.11", A2: "10.0.0.12", A3: "10.0.0.13", B1: "10.0.0.11", B2: "10.0.0.22"}
 OUTSIDE = "203.0.113.1"
 FLOATING, FORWARDED, OWN = "203.0.113.50", "203.0.113.60", "203.0.113.10"
+A6, B6 = "2001:db8:a::/64", "2001:db8:b::/64"
+IPS6 = {A1: "2001:db8:a:0:f816:3eff:fe00:a01", A2: "2001:db8:a:0:f816:3eff:fe00:a02"}
+IPS6 |= {A3: "2001:db8:a:0:f816:3eff:fe00:a03", B1: "2001:db8:b::11", B2: "2001:db8:b::22"}
 ANY = (Rule("egress", "IPv4"), Rule("egress", "IPv6"))
 ALL_IN = (Rule("ingress", "IPv4"), Rule("ingress", "IPv6"))
 
 
 def guest_port(port_id: str, network: str, host: str, **other: object) -> Port:
     """A guest's port; its groups are OPEN unless said otherwise."""
-    subnet = SUB_A if network == NET_A else SUB_B
+    subnets = (SUB_A, SUB_A6) if network == NET_A else (SUB_B, SUB_B6)
+    addresses = (Address(subnets[0], IPS[port_id]), Address(subnets[1], IPS6[port_id]))
     fields = {"owner": "compute:nova", "host": host, "groups": (OPEN,), **other}
-    return Port(port_id, network, MACS[port_id], (Address(subnet, IPS[port_id]),), **fields)
+    return Port(port_id, network, MACS[port_id], addresses, **fields)
 
 
-def service_port(port_id: str, network: str, subnet: str, address: str, host: str) -> Port:
+def service_port(port_id: str, network: str, address: str, host: str) -> Port:
     """The port of a host's DHCP."""
     mac = f"fa:16:3e:ff:{port_id[:2]}:{port_id[2:4]}"
-    return Port(port_id, network, mac, (Address(subnet, address),), "network:dhcp", host=host)
+    subnets = (SUB_A, SUB_A6) if network == NET_A else (SUB_B, SUB_B6)
+    six = ("2001:db8:a::" if network == NET_A else "2001:db8:b::") + address[-1]
+    addresses = (Address(subnets[0], address), Address(subnets[1], six))
+    return Port(port_id, network, mac, addresses, "network:dhcp", host=host)
+
+
+SUBNETS = {
+    NET_A: (
+        Subnet(SUB_A, "10.0.0.0/24", 4, "10.0.0.1"),
+        Subnet(SUB_A6, A6, 6, "2001:db8:a::1", ipv6_ra_mode="slaac", ipv6_address_mode="slaac"),
+    ),
+    NET_B: (
+        Subnet(SUB_B, "10.0.0.0/24", 4, routes=(Route("192.0.2.0/24", "10.0.0.9"),)),
+        Subnet(SUB_B6, B6, 6, ipv6_address_mode="dhcpv6-stateful"),
+    ),
+}
 
 
 class Cloud:
@@ -83,10 +102,10 @@ class Cloud:
             A3: guest_port(A3, NET_A, "one"),
             B1: guest_port(B1, NET_B, "one"),
             B2: guest_port(B2, NET_B, "two"),
-            DA1: service_port(DA1, NET_A, SUB_A, "10.0.0.2", "one"),
-            DA2: service_port(DA2, NET_A, SUB_A, "10.0.0.3", "two"),
-            DB1: service_port(DB1, NET_B, SUB_B, "10.0.0.2", "one"),
-            DB2: service_port(DB2, NET_B, SUB_B, "10.0.0.3", "two"),
+            DA1: service_port(DA1, NET_A, "10.0.0.2", "one"),
+            DA2: service_port(DA2, NET_A, "10.0.0.3", "two"),
+            DB1: service_port(DB1, NET_B, "10.0.0.2", "one"),
+            DB2: service_port(DB2, NET_B, "10.0.0.3", "two"),
         }
         self.groups = {OPEN: Group(OPEN, rules=ANY + ALL_IN)}
         self.members: dict[str, tuple[str, ...]] = {}
@@ -96,6 +115,7 @@ class Cloud:
                 RouterPort(
                     LEG_A, NET_A, "fa:16:3e:00:0a:ff", (("10.0.0.1", 24),), ("10.0.0.0/24",)
                 ),
+                RouterPort(LEG_A6, NET_A, "fa:16:3e:00:06:ff", (("2001:db8:a::1", 64),), (A6,)),
             ),
             gateway=RouterPort(GATE, PUBLIC, "fa:16:3e:00:0e:ff", ((OWN, 24),)),
             gateway_addresses=(OUTSIDE,),
@@ -106,21 +126,13 @@ class Cloud:
         )
 
     def network(self, host: str, network: str) -> Network:
-        letter, subnet = ("A", SUB_A) if network == NET_A else ("B", SUB_B)
+        letter = "A" if network == NET_A else "B"
         dhcp = {("A", "one"): DA1, ("A", "two"): DA2, ("B", "one"): DB1, ("B", "two"): DB2}
         return Network(
             network,
             "vxlan",
             1001 if letter == "A" else 1002,
-            subnets=(
-                Subnet(
-                    subnet,
-                    "10.0.0.0/24",
-                    4,
-                    "10.0.0.1" if letter == "A" else "",
-                    routes=(Route("192.0.2.0/24", "10.0.0.9"),) if letter == "B" else (),
-                ),
-            ),
+            subnets=SUBNETS[network],
             ports=tuple(port for port in self.ports.values() if port.network_id == network),
             peers=("172.31.0.2",) if host == "one" else ("172.31.0.1",),
             dhcp_port=dhcp[letter, host],
@@ -209,6 +221,35 @@ def test_guests_get_their_addresses_routes_and_names_by_dhcp(site: Site) -> None
     assert "mtu 1450" in site.guests[A1]("ip", "link", "show", "eth0")
     found = site.guests[A1]("busybox", "nslookup", "second.openstacklocal", "10.0.0.2")
     assert IPS[A2] in found
+
+
+def test_guests_get_addresses_of_version_6(site: Site) -> None:
+    """By advertisement of the router, which is then the way out; by DHCPv6 where the subnet says so."""
+    a1, b1 = site.guests[A1], site.guests[B1]
+    until(lambda: IPS6[A1] in a1("ip", "-6", "addr", "show", "eth0"))
+    until(lambda: "default via fe80::" in a1("ip", "-6", "route"))
+    until(lambda: IPS6[A2] in site.guests[A2]("ip", "-6", "addr", "show", "eth0"))
+    until(lambda: a1.pings(IPS6[A2]))
+    assert a1.pings("2001:db8:a::1")
+    assert advertised(b1) == IPS6[B1]
+
+
+def advertised(guest: Guest) -> str:
+    """The address that DHCPv6 offers a guest (RFC 8415 sections 18.2.1 and 18.2.9)."""
+    mac = bytes.fromhex(guest.mac.replace(":", ""))
+    client = struct.pack("!HHHH", 1, 10, 3, 1) + mac
+    wanted = struct.pack("!HHIII", 3, 12, 1, 0, 0)
+    solicit = b"\x01abc" + client + wanted + struct.pack("!HHH", 8, 2, 0)
+    index = int(guest("cat", "/sys/class/net/eth0/ifindex"))
+    until(lambda: "tentative" not in guest("ip", "-6", "addr", "show", "eth0"))
+    with within(guest.name, lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as asker:
+        asker.bind(("::", 546))
+        asker.settimeout(2)
+        asker.sendto(solicit, ("ff02::1:2", 547, 0, index))
+        answer = asker.recv(2048)
+    assert answer[0] == 2
+    at = answer.index(struct.pack("!HH", 5, 24))
+    return socket.inet_ntop(socket.AF_INET6, answer[at + 4 : at + 20])
 
 
 def test_two_tenants_with_the_same_addresses_do_not_meet(site: Site) -> None:
@@ -592,12 +633,14 @@ def test_what_is_missing_is_made_again(site: Site) -> None:
     run("ip", "-n", router, "route", "del", "default")
     run("ip", "-n", router, "addr", "del", f"{FLOATING}/32", "dev", f"port{GATE[:11]}")
     run("ip", "-n", space, "link", "del", f"leg{LEG_A[:11]}")
+    run("ip", "-n", space, "link", "del", f"leg{DA1[:11]}")
     run("ip", "netns", "exec", space, "nft", "flush", "ruleset")
     site.one.stop()
     site.one.api.report = None
     site.one.start()
     until(lambda: site.one.api.report and ROUTER in site.one.api.report.routers)
     assert until(lambda: site.comes_in(FLOATING, 22))
+    assert site.guests[A1].dhcp() == f"{IPS[A1]}/24"
     assert not passes(site.guests[A1], site.guests[A3], FORGED["another address"])
 
 
