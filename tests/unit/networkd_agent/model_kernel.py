@@ -106,7 +106,7 @@ class ModelKernel:
                 }
                 space.paths.add(one.path)
             else:
-                space.paths.remove(one.path)
+                space.paths.discard(one.path)  # may have gone with its interface
         else:
             held = space.floods.setdefault(one.link, set())
             (held.add if isinstance(one, steps_of.AddFlood) else held.remove)(one.peer)
