@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.options import json_option
+from cli.options import data_option, json_option
 from core.installation import Installation
 
 if TYPE_CHECKING:
@@ -420,6 +420,24 @@ def mixed(
     else:
         show_mixed(report)
     sys.exit(1 if report.failures else 0)
+
+
+@bench.command()
+@data_option
+@click.option("--servers", "count", type=click.IntRange(1), default=10, show_default=True)
+@json_option
+def boot(*, data: Path, count: int, as_json: bool) -> None:
+    """Servers of a running cloud: from the request to running, and to gone, for disks of 1 and 100 GB."""
+    import asyncio
+
+    from bench import boot as load
+    from cli.openstack import OpenStack
+
+    figures = asyncio.run(load.bench(OpenStack(Installation(data)), (1, 100), count))
+    if as_json:
+        click.echo(json.dumps([one.to_json() for one in figures], indent=2))
+    else:
+        load.show(figures)
 
 
 @bench.command("ring", context_settings={"ignore_unknown_options": True, "help_option_names": []})
