@@ -212,3 +212,13 @@ async def usage(db: Connection, host_id: str) -> dict[str, Any]:
     table = providers.inventory
     found = await rows.rows(db, sa.select(table).where(table.c.provider_id == host_id))
     return {row["resource_class"]: row for row in found}
+
+
+async def forget(db: Connection, row: Row) -> None:
+    """What a host offered is offered no more, and no aggregate has it."""
+    table = providers.provider
+    await rows.delete(db, table, table.c.id == row["id"])
+    for one in await aggregates(db):
+        if row["name"] in one["hosts"]:
+            left = [name for name in one["hosts"] if name != row["name"]]
+            await rows.update(db, AGGREGATES, one["id"], {"hosts": left})

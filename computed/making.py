@@ -464,3 +464,45 @@ def hostname_of(name: str, server_id: str) -> str:
 def plain(value: Any) -> Any:
     """A JSON copy, so that no two rows share an object."""
     return msgspec.json.decode(msgspec.json.encode(value))
+
+
+ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+PASSWORD_CHARS = 12
+
+
+def password(service: Service) -> str:
+    """A random password, which nobody remembers here."""
+    drawn = service.env.random_bytes(PASSWORD_CHARS)
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in drawn)
+
+
+async def queued_image(
+    service: Service, call: Call, server: Row, name: str, metadata: dict[str, str]
+) -> str:
+    """Id of a new image of the caller's that a server's disk will fill. Raises Fault 400, 403."""
+    properties = {
+        key: value
+        for key, value in server["image"].get("properties", {}).items()
+        if not key.startswith(("os_glance_", "cinder_"))
+    }
+    attributes = {
+        **properties,
+        "instance_uuid": server["id"],
+        "user_id": server["user_id"],
+        "image_type": "snapshot",
+        "base_image_ref": server["image_id"],
+        **metadata,
+        "name": name,
+        "disk_format": "raw",
+        "container_format": "bare",
+        "visibility": "private",
+        "min_disk": max(server["flavor"]["disk_gb"], server["image"].get("min_disk", 0)),
+        "min_ram": server["image"].get("min_ram", 0),
+    }
+    try:
+        image = await service.images.create(attributes, token=token_of(call))
+    except Fault:
+        raise
+    except Refused as error:
+        raise bad_request(error.message) from None
+    return image.id

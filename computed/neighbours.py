@@ -169,7 +169,10 @@ class HttpNetworks(_Neighbour):
 
     async def ports_of(self, server_id: str) -> list[PortInfo]:
         """All ports of a server."""
-        found = (await self.call("GET", f"/v2.0/ports?device_id={quote(server_id)}"))["ports"]
+        reply = await self.reply("GET", f"/v2.0/ports?device_id={quote(server_id)}")
+        if reply.status == 404:  # there is no networking service
+            return []
+        found = check(reply, "ports of a server")["ports"]
         floating: dict[str, list[str]] = {}
         if found:
             query = urlencode([("port_id", one["id"]) for one in found])
@@ -396,6 +399,18 @@ class HttpImages(_Neighbour):
             if shown.status in {"active", "importing"}:
                 return
         check(reply, f"location of image {image_id}")
+
+    async def patch(self, image_id: str, changes: Sequence[Any], *, token: str) -> None:
+        """Change properties."""
+        headers = {
+            "X-Auth-Token": token,
+            "Content-Type": "application/openstack-images-v2.1-json-patch",
+        }
+        path = f"/v2/images/{quote(image_id, safe='')}"
+        reply = await self._client.call(
+            "PATCH", path, list(changes), headers=headers, timeout_s=SHORT_S
+        )
+        check(reply, f"image {image_id}")
 
     async def put_empty(self, image_id: str) -> None:
         """No bytes."""

@@ -226,6 +226,10 @@ class Images(Protocol):
         """Remove an image that came to nothing."""
         ...
 
+    async def patch(self, image_id: str, changes: Sequence[Any], *, token: str) -> None:
+        """Change an image's properties by a JSON patch of the Image API. Raises Refused."""
+        ...
+
     async def ask(self, method: str, path: str, body: Any = None, *, token: str) -> tuple[int, Any]:
         """What stands behind the old image calls."""
         ...

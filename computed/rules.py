@@ -222,6 +222,7 @@ FOR_READERS = (
     "servers:show",
     "servers:show:flavor-extra-specs",
     "images",
+    "flavors",
 )
 OTHERS = (
     Rule(f"{API}os-keypairs:create", "rule:owner_or_admin"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from computed import creating, listing, servers
+from computed import creating, listing, making, servers
 from computed.api import server_shape
 from computed.api.paths import both, links
 from computed.api.server_view import addresses, brief, context_of, full, view
@@ -26,8 +26,6 @@ from core.database import Connection
 from core.rows import Row
 
 API = "os_compute_api:"
-ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-PASSWORD_CHARS = 12
 DELETE_S = 600
 
 
@@ -113,14 +111,9 @@ class Servers:
             "links": links(call, "servers", row["id"]),
             "OS-DCF:diskConfig": row["disk_config"],
             "security_groups": [{"name": name} for name in row["security_groups"]],
-            "adminPass": given.get("adminPass") or self.password(),
+            "adminPass": given.get("adminPass") or making.password(self._service),
         }
         return Answer({"server": shown}, headers=(("Location", shown["links"][0]["href"]),))
-
-    def password(self) -> str:
-        """A random password, which nobody remembers here."""
-        drawn = self._service.env.random_bytes(PASSWORD_CHARS)
-        return "".join(ALPHABET[byte % len(ALPHABET)] for byte in drawn)
 
     async def show(self, call: Call) -> dict[str, Any]:
         """Show a server."""

@@ -9,6 +9,7 @@ from computed.deeds import parts
 from computed.deeds.job import Deed, Finish, Job, ended, fault_of, is_on
 from computed.port import RUNNING, STOPPED
 from computed.service import Service
+from computed.tables import host as tables
 from core import rows
 from core.database import Connection
 from core.rows import Row
@@ -100,7 +101,8 @@ async def delete(service: Service, work: Row) -> Finish:
     async def finish(db: Connection) -> None:
         now_us = service.now_us()
         await claims.release(db, service, job.server_id)
-        await claims.release(db, service, "migration-" + job.server_id)
+        for moved in await rows.matching(db, tables.migration, server_id=job.server_id):
+            await claims.release(db, service, moved["id"])
         await servers.conclude(db, service, job.asked.get("action_id", ""), host=row["host"])
         await servers.change(
             db,

@@ -59,10 +59,13 @@ async def connect_disk(job: Job, disk: Row, host: str) -> None:
 async def make_disks(job: Job, host: str) -> None:
     """All disks of a server, ready for its host."""
     for disk in await job.disks():
+        if disk["source"] == "replaced":
+            continue
         if disk["connection"] is None or disk["volume_id"] is None or not disk["attachment_id"]:
             made = await make_volume(job, disk) if disk["source"] != "volume" else disk
-            now = next(one for one in await job.disks() if one["id"] == disk["id"])
-            await connect_disk(job, {**now, "size_gb": made["size_gb"]}, host)
+            now = next((one for one in await job.disks() if one["id"] == disk["id"]), None)
+            if now is not None:
+                await connect_disk(job, {**now, "size_gb": made["size_gb"]}, host)
 
 
 async def complete_disks(job: Job) -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from computed.deeds import build, power
+from computed.deeds import build, change, images, move, plug, power
 
-DEEDS = {**build.DEEDS, **power.DEEDS}
+DEEDS = {
+    **build.DEEDS,
+    **power.DEEDS,
+    **change.DEEDS,
+    **move.DEEDS,
+    **images.DEEDS,
+    **plug.DEEDS,
+}
