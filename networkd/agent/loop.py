@@ -22,7 +22,7 @@ from networkd.port import HostReport, HostState
 log = logging.getLogger("ringstack.network")
 
 LIFE_S = 4.0  # between signs of life; a host counts as dead after 15 s
-FULL_ROUND_S = 30.0
+FULL_ROUND_S = 60.0
 RETRY_S, RETRY_MAX_S = 0.2, 5.0
 
 

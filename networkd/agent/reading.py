@@ -79,18 +79,17 @@ def paths(kernel: Any, indexes: dict[int, str]) -> frozenset[Path]:
     return frozenset(found)
 
 
-def floods(kernel: Any, seen: dict[str, Link]) -> dict[str, frozenset[str]]:
-    """Where VXLAN devices flood to."""
-    found = {}
-    for name, link in seen.items():
-        if link.kind == VXLAN:
-            index = kernel.link_lookup(ifname=name)[0]
-            found[name] = frozenset(
-                str(one.get_attr("NDA_DST"))
-                for one in kernel.fdb("dump", ifindex=index)
-                if one.get_attr("NDA_LLADDR") == FLOOD and one.get_attr("NDA_DST")
-            )
-    return found
+def floods(
+    kernel: Any, seen: dict[str, Link], indexes: dict[int, str]
+) -> dict[str, frozenset[str]]:
+    """Where VXLAN devices flood to. One look at all forwarding tables, because the kernel shows no part of them."""
+    found: dict[str, set[str]] = {name: set() for name, link in seen.items() if link.kind == VXLAN}
+    for one in kernel.fdb("dump") if found else ():
+        name = indexes.get(one["ifindex"], "")
+        peer = one.get_attr("NDA_DST")
+        if peer and name in found and one.get_attr("NDA_LLADDR") == FLOOD:
+            found[name].add(str(peer))
+    return {name: frozenset(peers) for name, peers in found.items()}
 
 
 def settings(keys: Iterable[str]) -> dict[str, str]:
@@ -112,6 +111,6 @@ def seen(keys: Iterable[str]) -> Seen:
             links=found,
             addresses=addresses(kernel, indexes),
             paths=paths(kernel, indexes),
-            floods=floods(kernel, found),
+            floods=floods(kernel, found, indexes),
             settings=settings(keys),
         )
