@@ -167,10 +167,10 @@ class NetworkSite:
         found: list[Item] = reply.body[path.replace("-", "_")]
         return found
 
-    def update(self, kind: str, name: str, *, who: str = "demo", **attributes: Any) -> Reply:
+    def update(self, kind: str, item_id: str, /, *, who: str = "demo", **attributes: Any) -> Reply:
         """Change something."""
         path = PATHS.get(kind, f"{kind}s")
-        return self.call("PUT", f"/{path}/{name}", {kind: attributes}, who=who)
+        return self.call("PUT", f"/{path}/{item_id}", {kind: attributes}, who=who)
 
     def network(
         self, cidr: str = "10.0.0.0/24", *, who: str = "demo", **subnet: Any
