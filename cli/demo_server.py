@@ -69,6 +69,8 @@ class Demo:
 
     async def run(self, picture: Path) -> None:
         """Every step."""
+        with step("host of servers is up"):
+            await until(self._host, "the host's start", STEP_S)
         with step("key pair made, server asked for"):
             server = await self._create()
         with step("server is ACTIVE (nothing was copied)"):
@@ -88,6 +90,11 @@ class Demo:
             await self._snapshot(volume_id)
         with step(f"screen saved to {picture}"):
             await self._save_screen(server["id"], picture)
+
+    async def _host(self) -> bool | None:
+        path = f"{COMPUTE}/os-services?binary=nova-compute"
+        services = (await self._cloud.call("GET", path))["services"]
+        return True if any(one["state"] == "up" for one in services) else None
 
     async def _create(self) -> Body:
         pair = {"keypair": {"name": f"{NAME}-{os.getpid()}"}}
