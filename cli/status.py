@@ -14,6 +14,7 @@ from cli.supervisor import DaemonState
 from core.installation import Installation
 
 MIB = 1024 * 1024
+HELPERS = ("dnsmasq", "libvirtd")
 
 
 def pss_bytes(pid: int) -> int:
@@ -50,7 +51,33 @@ def processes(installation: Installation) -> list[dict[str, Any]]:
     for state in msgspec.json.decode(data, type=list[DaemonState]):
         row = msgspec.to_builtins(state)
         rows.append({**row, "pss_bytes": pss_bytes(state.pid)})
-    return rows
+    return rows + [
+        {
+            "name": name,
+            "pid": helper,
+            "ports": {},
+            "pss_bytes": pss_bytes(helper),
+            "restarts": 0,
+            "ready": True,
+        }
+        for name, helper in helpers_of(installation)
+    ]
+
+
+def helpers_of(installation: Installation) -> list[tuple[str, int]]:
+    """Programs that the agents run for this cloud: name and process id."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            name = Path(words[0].decode(errors="replace")).name
+            ours = any(word.startswith(str(installation.data).encode()) for word in words)
+            if name in HELPERS and ours:
+                found.append((name, int(entry.name)))
+    return sorted(found)
 
 
 @click.command()
