@@ -16,6 +16,8 @@ from core.installation import Installation
 
 NAMED = Path("/run/netns")  # where `ip netns` keeps them
 DIGITS = 8
+TRIES = 20
+RETRY_S = 0.05
 
 
 def host_namespace(installation: Installation) -> str:
@@ -35,8 +37,20 @@ def named(prefix: str) -> list[str]:
 async def ensure(name: str) -> None:
     """Make a namespace, with its loopback up, unless it is there. Raises Unavailable."""
     if not (NAMED / name).exists():
-        await _ip("netns", "add", name)
-    await _ip("-n", name, "link", "set", "lo", "up")
+        try:
+            await _ip("netns", "add", name)
+        except Unavailable:
+            if not (NAMED / name).exists():  # somebody else is just making it
+                raise
+    for attempt in range(TRIES):
+        try:
+            await _ip("-n", name, "link", "set", "lo", "up")
+        except Unavailable:
+            if attempt == TRIES - 1:
+                raise
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
 
 
 async def remove(name: str) -> None:

@@ -9,7 +9,7 @@ mkdir -p /dev/pts /dev/shm /run /tmp /mnt /root/.ssh
 mount -t devpts pts /dev/pts
 mount -t tmpfs tmp /run
 up() { read seconds _ </proc/uptime; echo "$seconds"; }
-say() { echo "guest $(up)s: $*"; }
+say() { for screen in /dev/console /dev/tty0; do echo "guest $(up)s: $*" >$screen; done; }
 for module in $(cat /etc/modules); do modprobe "$module" 2>/dev/null; done
 ip link set lo up
 hostname guest
@@ -60,5 +60,6 @@ mkdir -p /etc/dropbear
 ( while :; do for path in /sys/class/net/eth*; do [ -e "$path" ] && [ ! -e "/run/dhcp.${path##*/}" ] && configure "${path##*/}"; done; sleep 1; done ) &
 if [ -s /run/user_data ] && [ "$(head -c 2 /run/user_data)" = "#!" ]; then chmod +x /run/user_data; /run/user_data; fi
 say "ready"
-echo "$(hostname) login: "
+for screen in /dev/console /dev/tty0; do printf '\n%s login: \n' "$(hostname)" >$screen; done
+( while :; do setsid sh -c 'exec sh -l </dev/tty1 >/dev/tty1 2>&1'; sleep 1; done ) &
 while :; do setsid cttyhack sh -l </dev/console >/dev/console 2>&1; done
