@@ -61,8 +61,18 @@ def test_a_seed_gives_the_same_trace_in_every_process() -> None:
     assert run_seed(43).trace_hash + "\n" not in traces
 
 
+# Where a rare mistake showed last; a change of the simulator moves it, then it is looked for from the first seed on.
+CAUGHT_BY = {
+    "no-catch-up": 32,
+    "no-write-back": 83,
+    "sweep-without-grace": 95,
+    "tombstone-early": 21,
+}
+
+
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_a_rule_left_out_is_caught(mutant: str) -> None:
     """Each mutant breaks a promise within the seeds that the correct code passes."""
     broken = frozenset({mutant})
-    assert any(run_seed(seed, broken).problem for seed in range(SEEDS)), mutant
+    seeds = (CAUGHT_BY.get(mutant, 0), *range(SEEDS))
+    assert any(run_seed(seed, broken).problem for seed in seeds), mutant
