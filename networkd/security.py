@@ -59,7 +59,7 @@ SAME_ALL = (*SAME, "remote_group_id", "remote_address_group_id")
 
 def protocol(value: Any, name: str) -> str | None:
     """A protocol's name or number as text; None for any. Raises Fault 400."""
-    if value is None or value in {"", "any"}:
+    if value is None or (isinstance(value, str) and value in {"", "any"}):
         return None
     text = (
         str(value).lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""

@@ -346,17 +346,16 @@ def own_project(call: Call, body: dict[str, Any]) -> str:
 
     Raises Fault 400 when the two names differ, or name another project than the caller's without the right to.
     """
-    given = {body.pop(name) for name in ("project_id", "tenant_id") if body.get(name) is not None}
-    for name in ("project_id", "tenant_id"):
-        body.pop(name, None)
+    both = [body.pop(name, None) for name in ("project_id", "tenant_id")]
+    given = [value for value in both if value is not None]
     own = call.identity.project_id
     if not given:
         if not own:
             raise malformed("Running without a project: project_id must be specified.")
         return own
-    if len(given) > 1:
+    if len(given) > 1 and given[0] != given[1]:
         raise bad("'project_id' and 'tenant_id' do not match.", "HTTPBadRequest")
-    wanted = given.pop()
+    wanted = given[0]
     if not isinstance(wanted, str) or not PROJECT.fullmatch(wanted):
         raise malformed("Invalid input for project_id: it is not the id of a project.")
     if wanted != own and not (call.may("context_is_admin") or call.may("service_api")):
