@@ -12,6 +12,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -244,9 +245,22 @@ class Guest:
         return done.returncode == 0
 
     def serve(self, port: int) -> None:
-        """Listen on a TCP port, for ever."""
-        self.start("nc", "-lk", "0.0.0.0", str(port))
-        until(lambda: f":{port} " in self("ss", "-ltn"), what=f"listener {port}")
+        """Listen on a TCP port, take every connection and all that it brings."""
+        listener = within(self.name, lambda: socket.create_server(("0.0.0.0", port)))
+        self.lab.listeners.append(listener)
+
+        def drain(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                while connection.recv(65_536):
+                    pass
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):  # closed with the lab
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=drain, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[bytes]:
         """Something that goes on; it ends with the lab."""
@@ -348,6 +362,7 @@ class Lab:
         self.namespaces: list[str] = []
         self.processes: list[subprocess.Popen[bytes]] = []
         self.hosts: list[Host] = []
+        self.listeners: list[socket.socket] = []
         self.guests: list[Guest] = []
         self.cables = Cables()
         self.script = directory / "dhcp.sh"
@@ -378,6 +393,10 @@ class Lab:
         for process in self.processes:
             process.kill()
             process.wait()
+        for listener in self.listeners:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
         for guest in self.guests:
             guest.unplug()
         self.cables.close()

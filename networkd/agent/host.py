@@ -11,13 +11,14 @@ import logging
 from core import namespace
 from core.env import Env
 from core.errors import RingstackError, Unavailable
+from networkd.agent import flows
 from networkd.agent.dnsmasq import Dnsmasqs
 from networkd.agent.kernel import Kernel, what
 from networkd.agent.metadata import Metadata
 from networkd.plan.difference import Seen, clashes, steps
 from networkd.plan.plan import MACHINE, Plan, Space
 from networkd.plan.step import Rules, Step
-from networkd.port import HostReport
+from networkd.port import HostReport, Router
 
 log = logging.getLogger("ringstack.network")
 
@@ -35,6 +36,7 @@ class Host:
         self._settled: dict[str, Space] = {}
         self._seen: dict[str, Seen] = {}
         self._clashes: dict[str, str] = {}  # addresses that the machine cannot have, by network
+        self._translated: dict[str, Router] = {}  # as the connections of each namespace are
         self.steps = 0  # done so far
 
     async def settle(self, plan: Plan, *, full: bool) -> dict[str, str]:
@@ -50,7 +52,22 @@ class Host:
         faults |= await self._dnsmasqs.settle(plan.services)
         if self._metadata is not None:
             faults |= await self._metadata.settle(plan.listeners)
+        faults |= await self._end_flows(plan)
         await self._remove_spaces(plan)
+        return faults
+
+    async def _end_flows(self, plan: Plan) -> dict[str, str]:
+        """End connections that are translated in a way that holds no longer; what failed, by router."""
+        faults: dict[str, str] = {}
+        for space, router in plan.translations.items():
+            if self._translated.get(space) == router or space not in self._settled:
+                continue
+            try:
+                await flows.end_stale(space, router)
+            except RingstackError as error:
+                faults[router.id] = error.message
+            else:
+                self._translated[space] = router
         return faults
 
     async def _round(self, plan: Plan) -> tuple[dict[str, str], int]:
@@ -93,6 +110,7 @@ class Host:
             if name not in plan.spaces:
                 self._settled.pop(name, None)
                 self._seen.pop(name, None)
+                self._translated.pop(name, None)
                 try:
                     await namespace.remove(name)
                 except RingstackError as error:

@@ -16,6 +16,7 @@ PROGRAMS = {
     "nft": "nftables",
     "dnsmasq": "dnsmasq-base",
     "nsenter": "util-linux",
+    "conntrack": "conntrack",
 }
 PACKAGES = tuple(sorted(set(PROGRAMS.values())))
 TUN = Path("/dev/net/tun")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from networkd.plan import names
+from networkd.port import Router
 
 BRIDGE, VETH, VXLAN, TAP = "bridge", "veth", "vxlan", "tun"  # as the kernel calls them
 MACHINE = ""  # the name of the machine's own namespace
@@ -94,5 +95,6 @@ class Plan(msgspec.Struct, frozen=True):
     listeners: dict[str, Listener] = {}
     ports: dict[str, tuple[str, str]] = {}  # port: its namespace and interface
     routers: dict[str, str] = {}  # router: its namespace
+    translations: dict[str, Router] = {}  # what is translated, by namespace
     physical: dict[str, str] = {}
     faults: dict[str, str] = {}

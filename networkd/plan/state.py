@@ -34,6 +34,7 @@ class Draft:
         self.guests: dict[str, Port] = {}
         self.ports: dict[str, tuple[str, str]] = {}
         self.routers: dict[str, str] = {}
+        self.translations: dict[str, Router] = {}
         self.physical: dict[str, str] = dict(ground.bridges)
 
     def add_network(self, one: Network) -> None:
@@ -99,6 +100,7 @@ class Draft:
         inside = tuple(leg.network_id for leg in one.ports)
         self.listeners[space.name] = Listener(space.name, inside)
         self.routers[one.id] = space.name
+        self.translations[space.name] = one
         if one.up:
             known = [leg for leg in router.legs(one) if leg.network_id in self.networks]
             self.ports |= {leg.port_id: (space.name, names.inner(leg.port_id)) for leg in known}
@@ -177,6 +179,7 @@ def plan(state: HostState, ground: Ground) -> Plan:
         draft.listeners,
         draft.ports,
         draft.routers,
+        draft.translations,
         draft.physical,
         draft.faults,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import struct
@@ -54,6 +55,7 @@ MACS = {A1: "fa:16:3e:00:0a:01", A2: "fa:16:3e:00:0a:02", A3: "fa:16:3e:00:0a:03
 MACS |= {B1: "fa:16:3e:00:0a:01", B2: "fa:16:3e:00:0b:02"}
 IPS = {A1: "10.0.0.11", A2: "10.0.0.12", A3: "10.0.0.13", B1: "10.0.0.11", B2: "10.0.0.22"}
 OUTSIDE = "203.0.113.1"
+ESTABLISHED = 1  # of tcpi_state
 FLOATING, FORWARDED, OWN = "203.0.113.50", "203.0.113.60", "203.0.113.10"
 A6, B6 = "2001:db8:a::/64", "2001:db8:b::/64"
 IPS6 = {A1: "2001:db8:a:0:f816:3eff:fe00:a01", A2: "2001:db8:a:0:f816:3eff:fe00:a02"}
@@ -283,6 +285,28 @@ def test_guests_reach_the_world_and_are_reached_by_floating_address(site: Site) 
     site.outside("ip", "route", "del", "10.0.0.0/24")
 
 
+def test_connections_by_a_floating_address_end_with_it(site: Site) -> None:
+    """When it moves they do not go on to the one that had it; others are left alone."""
+    a1, a3 = site.guests[A1], site.guests[A3]
+    listener = within(site.one.machine, lambda: socket.create_server((OUTSIDE, 7002)))
+    inward, shared = Talk(site.one.machine, FLOATING, 22), Talk(a3.name, OUTSIDE, 7002)
+    assert inward.goes_on()
+    router = site.cloud.router
+    moved = (msgspec.structs.replace(router.floating[0], inside=IPS[A2]),)
+    site.cloud.router = msgspec.structs.replace(router, floating=moved)
+    site.make()
+    assert not inward.goes_on()
+    assert shared.goes_on()
+    assert site.comes_in(FLOATING, 22)
+    site.cloud.router = router
+    site.make()
+    assert seen_sources(site, {A1: FLOATING}) == {A1: FLOATING}
+    for one in (inward, shared):
+        one.end()
+    listener.close()
+    assert a1.reaches(FLOATING, 22)
+
+
 def seen_sources(site: Site, wanted: dict[str, str]) -> dict[str, str]:
     """From which address the world sees guests."""
     listener = within(site.one.machine, lambda: socket.create_server((OUTSIDE, 7000)))
@@ -336,7 +360,7 @@ def test_security_groups_allow_and_deny(site: Site) -> None:
     assert not a1.reaches(IPS[A2], 22)
     assert not a1.pings(IPS[A2])
     assert a2.reaches(IPS[A1], 22)  # answers come back
-    talk = Talk(a1, a2, 80)
+    talk = Talk(a1.name, IPS[A2], 80)
     assert talk.goes_on()
     site.set_group(WEB, *ANY, Rule("ingress", "IPv4", "icmp", 8, 0, remote_group=OTHER))
     site.cloud.members = {OTHER: (IPS[A3],)}
@@ -356,27 +380,27 @@ def test_security_groups_allow_and_deny(site: Site) -> None:
 class Talk:
     """A TCP connection between guests that is asked to carry bytes."""
 
-    def __init__(self, client: Guest, server: Guest, port: int) -> None:
-        del server
-        address = IPS[A2]
-        self.socket = within(
-            client.name, lambda: socket.create_connection((address, port), timeout=2)
-        )
+    def __init__(self, place: str, address: str, port: int) -> None:
+        self.socket = within(place, lambda: socket.create_connection((address, port), timeout=2))
 
     def goes_on(self) -> bool:
         """Sent bytes are acknowledged within a second."""
-        self.socket.sendall(b"x" * 100)
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall(b"x" * 100)
         deadline = time.monotonic() + 1
         while time.monotonic() < deadline:
-            if self.unacknowledged() == 0:
+            state, unacknowledged = self.information()
+            if state != ESTABLISHED:
+                return False
+            if unacknowledged == 0:
                 return True
             time.sleep(0.02)
         return False
 
-    def unacknowledged(self) -> int:
-        """Segments in flight (tcp_info.tcpi_unacked)."""
+    def information(self) -> tuple[int, int]:
+        """State of the connection, segments in flight (tcp_info: tcpi_state, tcpi_unacked)."""
         found = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-        return int(struct.unpack_from("I", found, 24)[0])
+        return found[0], int(struct.unpack_from("I", found, 24)[0])
 
     def end(self) -> None:
         self.socket.close()
