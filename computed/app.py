@@ -1,8 +1,7 @@
-"""The compute service put together: tables brought up to date, first flavors, routes."""
+"""The compute service put together: tables brought up to date, routes."""
 
 from __future__ import annotations
 
-from computed import flavors
 from computed.api.discovery import Discovery
 from computed.fault import refusal
 from computed.migrations import SCHEMA
@@ -20,16 +19,14 @@ from core.http import Request, Response
 __all__ = ["PREFIX", "make_app", "prepare", "routes_of", "worker_of"]
 
 PREFIX = "/compute"
-ROOTS = frozenset({f"{PREFIX}/", f"{PREFIX}/v2.1/"})
+ROOTS = frozenset({f"{PREFIX}/", f"{PREFIX}/v2.1/", f"{PREFIX}/v2/"})
 OLD_HEADER = "x-openstack-nova-api-version"
 NOT_BUILT = ("v2.1/os-assisted-volume-snapshots",)  # docs/conformance-compute.md
 
 
 async def prepare(service: Service) -> None:
-    """Bring the tables up to date and add the first flavors."""
+    """Bring the tables up to date."""
     await migrate(service.database, SCHEMA)
-    async with service.database.write() as db:
-        await flavors.ensure_first(db, service)
 
 
 def routes_of(service: Service) -> list[Route]:
@@ -46,6 +43,11 @@ class ComputeApp(App):
         path = request.path
         if path.endswith("/") and path not in ROOTS and not path.startswith(f"{PREFIX}/metadata/"):
             return refusal(Fault(404, "The resource could not be found."))
+        if path == f"{PREFIX}/v2" or path.startswith(f"{PREFIX}/v2/"):
+            request.path = PREFIX + "/v2.1" + path[len(PREFIX) + 3 :]
+            request.context["old"] = "v2"
+            request.headers.pop(HEADER.encode(), None)
+            request.headers.pop(OLD_HEADER.encode(), None)
         old = request.header(OLD_HEADER)
         if old is not None and request.header(HEADER) is None:
             request.headers[HEADER.encode()] = f"compute {old}".encode("latin-1")

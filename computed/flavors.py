@@ -1,4 +1,4 @@
-"""Flavors in SQL; a cloud begins with the usual ones."""
+"""Flavors in SQL."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from core.rows import Row
 
 TABLE = tables.flavor
 ACCESS = tables.flavor_access
-FIRST = (  # id, name, RAM in MiB, processors, disk in GiB
-    ("1", "m1.tiny", 512, 1, 1),
-    ("2", "m1.small", 2048, 1, 20),
-    ("3", "m1.medium", 4096, 2, 40),
-    ("4", "m1.large", 8192, 4, 80),
-    ("42", "m1.nano", 192, 1, 1),
-    ("84", "m1.micro", 256, 1, 1),
-)
 
 
 def new_row(service: Service, flavor_id: str, name: str, **columns: object) -> Row:
@@ -38,15 +30,6 @@ def new_row(service: Service, flavor_id: str, name: str, **columns: object) -> R
         "created_us": service.now_us(),
         **columns,
     }
-
-
-async def ensure_first(db: Connection, service: Service) -> None:
-    """Add the first flavors to a cloud that has none."""
-    if await rows.count(db, TABLE):
-        return
-    for flavor_id, name, ram, vcpus, disk in FIRST:
-        sizes = {"ram_mb": ram, "vcpus": vcpus, "disk_gb": disk}
-        await rows.insert(db, TABLE, new_row(service, flavor_id, name, **sizes))
 
 
 async def get(db: Connection, flavor_id: str) -> Row:

@@ -94,8 +94,6 @@ class Aggregates:
         for row in await hosts.aggregates(db):
             if str(row["number"]) == wanted:
                 return row
-        if not wanted.isdigit() and call.request.method != "GET":
-            raise bad_request(f"Invalid id {wanted[:80]}")
         raise Fault(404, f"Aggregate {wanted[:80]} could not be found.")
 
     async def list(self, call: Call) -> dict[str, Any]:

@@ -459,7 +459,7 @@ class OldHosts:
         found = [
             {"host_name": name, "service": kind, "zone": in_zone}
             for name, kind, in_zone in held
-            if zone in {None, in_zone}
+            if not zone or zone == in_zone
         ]
         return {"hosts": found}
 

@@ -26,6 +26,18 @@ def version(call: Call) -> dict[str, Any]:
     }
 
 
+def old_version(call: Call) -> dict[str, Any]:
+    """Version 2, which is 2.1 without microversions."""
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": "2011-01-21T11:33:21Z",
+        "links": [{"rel": "self", "href": call.url("v2", "")}],
+    }
+
+
 class Discovery:
     """What is served."""
 
@@ -42,11 +54,11 @@ class Discovery:
 
     async def all_versions(self, call: Call) -> dict[str, Any]:
         """All versions."""
-        return {"versions": [version(call)]}
+        return {"versions": [old_version(call), version(call)]}
 
     async def one(self, call: Call) -> dict[str, Any]:
         """Version 2.1."""
-        body = version(call)
+        body = old_version(call) if "old" in call.request.context else version(call)
         body["links"].append(
             {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"}
         )

@@ -253,8 +253,6 @@ class Flavors:
             if await rows.count(db, TABLE, TABLE.c.name == row["name"]):
                 raise conflict(f"Flavor with name {row['name']} already exists.")
             await rows.insert(db, TABLE, row)
-            if not row["public"]:
-                await self._grant(db, row["id"], call.identity.project_id)
         return {"flavor": shown(call, row)}
 
     async def _grant(self, db: Connection, flavor: str, project_id: str) -> None:

@@ -16,7 +16,7 @@ from computed import (
     states,
 )
 from computed.api.server_shape import DISK_CONFIG
-from computed.api.shape import flag, null
+from computed.api.shape import empty, flag
 from computed.fault import not_built
 from computed.servers import Doing
 from computed.service import Service
@@ -61,12 +61,12 @@ class Moves:
         """What is served."""
         return [
             Action("resize", f"{API}servers:resize", self.resize, 202, RESIZE),
-            Action("confirmResize", f"{API}servers:confirm_resize", self.confirm, 204, null),
-            Action("revertResize", f"{API}servers:revert_resize", self.revert, 202, null),
+            Action("confirmResize", f"{API}servers:confirm_resize", self.confirm, 204, empty),
+            Action("revertResize", f"{API}servers:revert_resize", self.revert, 202, empty),
             Action("migrate", f"{API}os-migrate-server:migrate", self.migrate, 202, MIGRATE),
             Action("evacuate", f"{API}os-evacuate", self.evacuate, 200, EVACUATE),
-            Action("shelve", f"{API}os-shelve:shelve", self.shelve, 202, null),
-            Action("shelveOffload", f"{API}os-shelve:shelve_offload", self.offload, 202, null),
+            Action("shelve", f"{API}os-shelve:shelve", self.shelve, 202, empty),
+            Action("shelveOffload", f"{API}os-shelve:shelve_offload", self.offload, 202, empty),
             Action("unshelve", f"{API}os-shelve:unshelve", self.unshelve, 202, UNSHELVE),
             Action("os-migrateLive", f"{API}os-migrate-server:migrate_live", self.live, 202, LIVE),
         ]

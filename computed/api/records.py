@@ -303,6 +303,28 @@ class Consoles:
         }
 
 
+NIC_FACTS = tuple(
+    f"{way}_{what}"
+    for way in ("rx", "tx")
+    for what in ("octets", "errors", "drop", "packets", "rate")
+)
+DISK_FACTS = ("read_bytes", "read_requests", "write_bytes", "write_requests", "errors_count")
+
+
+def whole_diagnostics(found: dict[str, Any]) -> dict[str, Any]:
+    """Diagnostics with every key that 2.48 documents; what a host does not know is null. Pure."""
+
+    def filled(name: str, keys: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [{**dict.fromkeys(keys), **dict(one_of)} for one_of in found.get(name) or ()]
+
+    return {
+        **found,
+        "nic_details": filled("nic_details", ("mac_address", *NIC_FACTS)),
+        "disk_details": filled("disk_details", DISK_FACTS),
+        "cpu_details": filled("cpu_details", ("id", "time", "utilisation")),
+    }
+
+
 class Facts:
     """Diagnostics and topology of a machine."""
 
@@ -337,7 +359,7 @@ class Facts:
         except RingstackError as error:
             raise Fault(409, f"The host cannot tell now: {error.message}") from None
         if call.microversion >= (2, 48):
-            return found
+            return whole_diagnostics(found)
         details = found.get("memory_details") or {}
         flat: dict[str, Any] = {"memory": int(details.get("maximum") or 0) * 1024}
         for at, one_of in enumerate(found.get("cpu_details") or ()):

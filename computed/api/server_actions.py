@@ -9,8 +9,8 @@ from computed.api import server_shape
 from computed.api.moves import Moves
 from computed.api.paths import both
 from computed.api.server_view import view
-from computed.api.servers import begin_delete
-from computed.api.shape import empty, name, null, whole
+from computed.api.servers import begin_delete, plain
+from computed.api.shape import empty, name, whole
 from computed.api.shape import metadata as metadata_shape
 from computed.fault import not_built
 from computed.port import PAUSED, RUNNING, STOPPED, SUSPENDED
@@ -79,32 +79,32 @@ class ServerActions:
         here: list[tuple[str, str, Any, int, Check]] = [
             ("reboot", "servers:reboot", self.reboot, 202, REBOOT),
             ("lock", "os-lock-server:lock", self.lock, 202, LOCK),
-            ("unlock", "os-lock-server:unlock", self.unlock, 202, null),
+            ("unlock", "os-lock-server:unlock", self.unlock, 202, empty),
             ("rescue", "os-rescue", self.rescue, 200, nullable(RESCUE)),
-            ("unrescue", "os-unrescue", self.unrescue, 202, null),
+            ("unrescue", "os-unrescue", self.unrescue, 202, empty),
             ("rebuild", "servers:rebuild", self.rebuild, 202, plain_object),
             ("createImage", "servers:create_image", self.create_image, 202, CREATE_IMAGE),
             ("createBackup", "os-create-backup", self.backup, 202, BACKUP),
             ("forceDelete", "os-deferred-delete:force", self.force_delete, 202, empty),
-            ("restore", "os-deferred-delete:restore", self.restore, 202, null),
+            ("restore", "os-deferred-delete:restore", self.restore, 202, empty),
             ("os-resetState", "os-admin-actions:reset_state", self.reset_state, 202, STATE),
             ("addSecurityGroup", "os-security-groups:add", self.add_group, 202, GROUP),
             ("removeSecurityGroup", "os-security-groups:remove", self.remove_group, 202, GROUP),
             ("changePassword", "os-admin-password", self.change_password, 202, PASSWORD),
             ("os-getConsoleOutput", "os-console-output", self.output, 200, OUTPUT),
-            ("trigger_crash_dump", "servers:trigger_crash_dump", self.crash_dump, 202, null),
-            ("resetNetwork", "os-admin-actions:reset_state", self.reset_network, 202, null),
+            ("trigger_crash_dump", "servers:trigger_crash_dump", self.crash_dump, 202, empty),
+            ("resetNetwork", "os-admin-actions:reset_state", self.reset_network, 202, empty),
             (
                 "injectNetworkInfo",
                 "os-admin-actions:inject_network_info",
                 self.reset_network,
                 202,
-                null,
+                empty,
             ),
         ]
         found = [Action(key, API + rule, call, ok, body) for key, rule, call, ok, body in here]
         found += [
-            Action(key, API + rule, self.power, 202, null) for key, (rule, *_) in POWER.items()
+            Action(key, API + rule, self.power, 202, empty) for key, (rule, *_) in POWER.items()
         ]
         found += [
             Action(key, f"{API}os-remote-consoles", self.console, 200, plain_object)
@@ -263,6 +263,7 @@ class ServerActions:
                 "os-extended-volumes:volumes_attached",
             ):
                 shown.pop(key, None)
+            shown["addresses"] = {net: plain(held) for net, held in shown["addresses"].items()}
             if version < (2, 54):
                 shown.pop("key_name", None)
         if version >= (2, 57):

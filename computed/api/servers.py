@@ -125,8 +125,6 @@ class Servers:
         """Change its name, description, addresses that are told, or host name."""
         given = call.part("server")
         server_shape.fit(given, server_shape.UPDATED, call.microversion)
-        if not given:
-            raise bad_request("At least one attribute must be given.")
         names = {
             "name": "name",
             "description": "description",
@@ -147,6 +145,7 @@ class Servers:
             shown = {k: v for k, v in shown.items() if not k.startswith("OS-EXT-SRV-ATTR:")}
             shown.pop("security_groups", None)
             shown.pop("host_status", None)
+            shown["addresses"] = {net: plain(held) for net, held in shown["addresses"].items()}
         return {"server": shown}
 
     async def delete(self, call: Call) -> None:

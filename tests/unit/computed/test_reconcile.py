@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from computed import reconcile
 from computed.fake import FakeHypervisor, Machine
-from tests.machine_hands import Hands
 from computed.port import (
     ABSENT,
     CRASHED,
@@ -29,6 +28,7 @@ from computed.port import (
 )
 from core.errors import Unavailable
 from core.real import RealEnv
+from tests.machine_hands import Hands
 
 CAPACITY = Capacity(4, 8192, 100, "fake", 1, "host1")
 ENV = RealEnv()
