@@ -28,7 +28,7 @@ up: setup ## Start a whole cloud on this machine and watch it do its job
 
 test: dev ## The whole test suite: format, lint, types, imports, tests
 	@$(MAKE) --no-print-directory lint types imports
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -q
 
 fmt: dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

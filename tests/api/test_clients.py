@@ -11,7 +11,7 @@ import pytest
 from tests import installing
 from tests.running_cloud import Killer, RunningCloud, differences
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clients")]
+pytestmark = pytest.mark.slow
 
 
 def file_count(root: Path) -> int:

@@ -11,7 +11,7 @@ from tests import nbd_tools
 from tests.doc_page import run_page
 from tests.running_cloud import RunningCloud
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("doc-pages")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 
 @pytest.mark.parametrize(
-    ("page", "blocks"), [("identity.md", 8), ("block-storage.md", 8), ("images.md", 6)]
+    ("page", "blocks"),
+    [("identity.md", 8), ("block-storage.md", 8), ("images.md", 6), ("networks.md", 6)],
 )
 def test_a_page_is_true(page: str, blocks: int, fresh: RunningCloud, tmp_path: Path) -> None:
     """Every command of it succeeds."""

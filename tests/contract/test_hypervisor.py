@@ -76,7 +76,7 @@ async def by_libvirt(root: Path) -> AsyncIterator[Hypervisor]:
 @pytest.fixture(
     params=[
         in_memory,
-        pytest.param(by_libvirt, marks=[pytest.mark.slow, pytest.mark.xdist_group("guests")]),
+        pytest.param(by_libvirt, marks=[pytest.mark.slow]),
     ]
 )
 def on_hypervisor(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Body], None]:
@@ -207,7 +207,6 @@ def test_what_is_not_there_is_not_found(on_hypervisor: Callable[[Body], None]) -
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("guests")
 def test_a_machine_that_cannot_start_says_why(tmp_path: Path) -> None:
     """A disk that nobody serves, a tap that is not there: a reason, and a machine that starts once it is."""
 

@@ -17,7 +17,7 @@ import requests
 from tests.running_cloud import BIN, RunningCloud, kill, wait_gone
 from tests.system.swift import Swift
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 FIRST_PUT_S = 3.0
 PSS_BYTES_MAX = 300_000_000

@@ -16,7 +16,7 @@ from tests.running_cloud import RunningCloud
 from tests.small_disk import command
 from tests.system.swift import Swift
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 SIZES = (10, 4000, 9000, 70_000, 300_000, 1_500_000)
 

@@ -11,7 +11,7 @@ import pytest
 from sim.live_network import NAMESPACES, PREFIX
 from tests.running_cloud import BIN
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 SHORT = ("--nodes", "3", "--objects", "60", "--hold", "2", "--rate", "40", "--whole", "60")
 

@@ -13,7 +13,7 @@ from tests.running_cloud import RunningCloud
 from tests.small_disk import fill, free_bytes, small_disk
 from tests.system.swift import Swift
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 DISK_MIB = (FULL_RESERVE_BYTES >> 20) + 24
 MIB = 1 << 20

@@ -13,7 +13,7 @@ import pytest
 from tests.running_cloud import BIN, RunningCloud, kill, wait_gone
 from tests.system.swift import Swift
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from core.errors import Refused
 from sim import live_network
 from sim.live_network import NAMESPACES, PREFIX, Network
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 LISTEN = """
 import socket

@@ -13,7 +13,7 @@ import pytest
 from tests.running_cloud import BIN, RunningCloud
 from tests.system.swift import Swift
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 
 PORTS = 8  # noded and its storage nodes, above each other
 given: set[int] = set()  # a node's daemon begins to listen a moment after `up` has returned

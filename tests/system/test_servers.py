@@ -19,7 +19,7 @@ from core.namespace import host_namespace, named
 from tests import installing
 from tests.running_cloud import RunningCloud, kill
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("guests")]
+pytestmark = pytest.mark.slow
 PNG = b"\x89PNG"
 SETTLED_S = 30.0
 

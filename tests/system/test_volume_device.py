@@ -24,7 +24,6 @@ from tests.running_cloud import RunningCloud, differences, kill, wait_gone
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("devices"),
     # openstacksdk warns of what its next version will not have
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),

@@ -27,7 +27,7 @@ from volume.keys import MemoryKeys
 from volume.library import StoreVolumes, volumes_on
 from volume.port import BLOCK_BYTES
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.slow
 ROUNDS = 4
 SEED = 7
 

@@ -19,7 +19,7 @@ from tests.nbd_tools import nbdsh, run
 from tests.unit.noded.cluster import add_node, make_keeper
 from volume.memory import MemoryVolumes
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nbd-tools")]
+pytestmark = pytest.mark.slow
 SIZE = 16 << 20
 SECRET = bytes(range(32))
 Work = Callable[[str, int], Awaitable[None]]
