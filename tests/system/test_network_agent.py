@@ -35,7 +35,7 @@ from networkd.port import (
 )
 from tests.network_lab import Guest, Host, Lab, laboratory, run, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("network-agent")]
+pytestmark = pytest.mark.slow
 
 
 def uuid(kind: int, number: int) -> str:
@@ -535,8 +535,9 @@ def test_a_line_break_in_an_option_reaches_no_file(site: Site) -> None:
     files = Path("/run/ringstack", site.one.space, NET_A)
     assert not any(b"dhcp-script" in one.read_bytes() for one in files.iterdir())
     assert site.guests[A3].dhcp() == f"{IPS[A3]}/24"
-    site.set_port(A3, options=())
+    site.set_port(A3, options=(DhcpOption("mtu", "1400"),))
     site.make()
+    until(lambda: site.guests[A3].dhcp() and "mtu 1400" in site.guests[A3]("ip", "link", "show"))
 
 
 def test_an_admin_can_turn_a_port_off(site: Site) -> None:
