@@ -44,13 +44,19 @@ CLEANUP_TIMEOUT_S = 30.0
 LOG_BYTES_MAX = 32 * 1024 * 1024
 LOG_CHECK_S = 30.0
 FOLLOW_S = 1.0
+THRIFT = {  # of the C library's allocator: mallopt(3)
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "1000000",
+    "MALLOC_MMAP_THRESHOLD_": "262144",
+}
 
 
 class DaemonSpec(NamedTuple):
     """A daemon: its name, module and arguments. Lower `order` starts first and stops last.
 
     `listens` says on which port's socket ("object" or "api"), if any. Nobody waits for a `late` one: it
-    starts when the others serve. `cleanup` is run after it has stopped for good.
+    starts when the others serve. `cleanup` is run after it has stopped for good. A `thrifty` one gives memory
+    back to the system at once, which costs those that move data too much time.
     """
 
     name: str
@@ -59,6 +65,7 @@ class DaemonSpec(NamedTuple):
     listens: str = ""
     late: bool = False
     cleanup: tuple[str, ...] = ()
+    thrifty: bool = False
 
 
 class DaemonState(msgspec.Struct):
@@ -102,6 +109,7 @@ class Daemon:
                     "RINGSTACK_READY_FD": str(writer),
                     LISTEN_FD: "" if self.listener is None else str(self.listener.fileno()),
                     PARENT: str(os.getpid()),
+                    **(THRIFT if self.spec.thrifty else {}),
                 },
                 pass_fds=(writer,) if self.listener is None else (writer, self.listener.fileno()),
             )
@@ -347,9 +355,10 @@ def specs_of(installation: Installation) -> list[DaemonSpec]:
         for number in range(config.proxy_count)
     ]
     if identity_place(installation, config).here:
-        specs.append(DaemonSpec("apid", 1, ("apid.main", "--data", data), listens="api"))
+        arguments = ("apid.main", "--data", data)
+        specs.append(DaemonSpec("apid", 1, arguments, listens="api", thrifty=True))
     specs.append(DaemonSpec("blockd", 1, ("blockd.main", "--data", data), late=True))
-    specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True))
+    specs.append(DaemonSpec("noded", 1, ("noded.main", "--data", data), late=True, thrifty=True))
     if guests.COMPUTE not in config.without and not guests.missing():
         specs += [agent_spec("network", 2, data), agent_spec(guests.COMPUTE, 3, data)]
     return specs
@@ -359,7 +368,8 @@ def agent_spec(name: str, order: int, data: str) -> DaemonSpec:
     """The agent of `networkd` or `computed`, which leaves networks and guests alone until the cloud is stopped."""
     package = f"{name}d.agent"
     cleanup = (f"{package}.cleanup", "--data", data)
-    return DaemonSpec(name, order, (f"{package}.main", "--data", data), late=True, cleanup=cleanup)
+    arguments = (f"{package}.main", "--data", data)
+    return DaemonSpec(name, order, arguments, late=True, cleanup=cleanup, thrifty=True)
 
 
 def lock(installation: Installation) -> None:
