@@ -13,13 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from networkd.agent import needs
+
 COMPUTE = "compute"
 PACKAGES = {  # program: package of Debian
     "qemu-system-x86_64": "qemu-system-x86",
     "libvirtd": "libvirt-daemon",
-    "dnsmasq": "dnsmasq-base",
-    "nft": "nftables",
-    "ip": "iproute2",
+    **needs.PROGRAMS,
 }
 FILES = {
     Path("/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"): (
