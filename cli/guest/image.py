@@ -124,7 +124,8 @@ def system() -> list[Entry]:
         text("etc/modules", "\n".join(MODULES) + "\n"),
         link("usr/sbin/mkfs.ext4", "mke2fs"),
         program("bin/sudo", b'#!/bin/sh\nexec "$@"\n'),
-        *with_libraries("/usr/sbin/dropbear", "/usr/bin/dropbearkey", "/sbin/mke2fs"),
+        program("bin/curl", (HERE / "curl.sh").read_bytes()),
+        *with_libraries("/usr/sbin/dropbear", "/usr/bin/dropbearkey", "/sbin/mke2fs", "/bin/lsblk"),
         program(
             "lib/x86_64-linux-gnu/libnss_files.so.2",
             Path("/lib/x86_64-linux-gnu/libnss_files.so.2").read_bytes(),
