@@ -17,7 +17,7 @@ from networkd.service import Service
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 WAIT_S_MAX = 60.0
-AGAIN_S = 2.0  # another process may have changed something
+AGAIN_S = 2.0
 
 
 class Hosts:
@@ -47,19 +47,21 @@ class Hosts:
             left_s = min(max(float(call.query.get("wait_s") or 0), 0.0), WAIT_S_MAX)
         except ValueError:
             raise bad("wait_s is a number of seconds.") from None
-        feed = self._service.feed
+        feed, loop = self._service.feed, asyncio.get_running_loop()
+        # where several processes may share the database, one of them hears of another's changes by looking again
+        alone = self._service.database.sqlite
         while True:
-            step_s = min(left_s, AGAIN_S)
+            began = loop.time()
+            step_s = left_s if alone else min(left_s, AGAIN_S)
             waiting = asyncio.ensure_future(feed.wait(step_s))  # before the look: nothing is missed
             try:
                 found = await self._look(name)
-                if found.version == seen and left_s > 0:
-                    await waiting
-                    left_s -= step_s
-                    continue
+                if found.version != seen or not left_s > 0:
+                    return Answer(msgspec.json.encode(found))
+                await waiting
             finally:
                 waiting.cancel()
-            return Answer(msgspec.json.encode(found))
+            left_s = max(0.0, left_s - (loop.time() - began))
 
     async def _look(self, name: str) -> HostState:
         async with self._service.database.read() as db:
