@@ -345,6 +345,11 @@ class Host:
     def wired(self, port_id: str) -> bool:
         return self.api.report is not None and port_id in self.api.report.ports
 
+    def dnsmasqs(self) -> list[int]:
+        """The processes of DHCP and advertisements that run."""
+        pids = (int(one.read_text()) for one in Path("/run/ringstack", self.space).glob("*/pid"))
+        return sorted(pid for pid in pids if Path(f"/proc/{pid}/exe").exists())
+
     def clean(self) -> None:
         """What `ringstack down` does for the networks."""
         run(

@@ -70,15 +70,13 @@ def ranges(network: Network) -> Iterator[str]:
 def host_lines(network: Network, port: Port) -> Iterator[str]:
     """What dnsmasq hands out to one port."""
     subnets = {subnet.id: subnet for subnet in served(network) if assigns(subnet)}
-    marks = f"set:{tag(port.id)}" if port.options else ""
     for one in port.addresses:
         subnet = subnets.get(one.subnet_id)
         if subnet is None:
             continue
         address = values.address(one.address)
-        fields = [values.mac(port.mac), marks, f"{host_name(port, address)}.{DOMAIN}"]
-        fields.append(address if subnet.ip_version == 4 else f"[{address}]")
-        yield ",".join(field for field in fields if field)
+        given = address if subnet.ip_version == 4 else f"[{address}]"
+        yield f"{values.mac(port.mac)},{host_name(port, address)}.{DOMAIN},{given}"
 
 
 def name_lines(port: Port) -> Iterator[str]:
@@ -133,6 +131,7 @@ def service(network: Network, space: str) -> tuple[Service, dict[str, str]]:
     """A network's dnsmasq, and what could not be put into its files by id of the port. Raises ValueError."""
     hosts: list[str] = []
     options = list(subnet_options(network))
+    marks: list[str] = []
     listed: list[str] = []
     leases: set[tuple[str, str]] = set()
     faults: dict[str, str] = {}
@@ -147,9 +146,14 @@ def service(network: Network, space: str) -> tuple[Service, dict[str, str]]:
         listed += own_names
         leases |= {(values.mac(port.mac), values.address(one.address)) for one in port.addresses}
         try:
-            options += port_options(port)
+            own_options = list(port_options(port))
         except ValueError as error:
             faults[port.id] = str(error)
+            continue
+        if own_options:
+            options += own_options
+            # not as `set:` in the file of hosts, where dnsmasq 2.90 dies of it when it reads the file again
+            marks.append(f"dhcp-mac=set:{tag(port.id)},{values.mac(port.mac)}")
     config = (
         f"interface={names.inner(network.dhcp_port)}",
         f"domain={DOMAIN}",
@@ -159,6 +163,7 @@ def service(network: Network, space: str) -> tuple[Service, dict[str, str]]:
         f"dhcp-option-force=option:mtu,{int(network.mtu)}",
         f"dhcp-lease-max={max(1000, 2 * len(network.ports))}",
         *ranges(network),
+        *marks,
     )
     files = {"hosts": _text(hosts), "options": _text(options), "names": _text(listed)}
     return Service(network.id, space, config, files, frozenset(leases)), faults

@@ -537,7 +537,13 @@ def test_a_line_break_in_an_option_reaches_no_file(site: Site) -> None:
     assert site.guests[A3].dhcp() == f"{IPS[A3]}/24"
     site.set_port(A3, options=(DhcpOption("mtu", "1400"),))
     site.make()
-    until(lambda: site.guests[A3].dhcp() and "mtu 1400" in site.guests[A3]("ip", "link", "show"))
+    assert site.guests[A3].dhcp() == f"{IPS[A3]}/24"
+    assert "mtu 1400" in site.guests[A3]("ip", "link", "show", "eth0")
+    processes = site.one.dnsmasqs()
+    site.set_port(A3, hostname="third")
+    site.make()
+    assert site.guests[A3].dhcp() == f"{IPS[A3]}/24"
+    assert site.one.dnsmasqs() == processes  # read again, not started again
 
 
 def test_an_admin_can_turn_a_port_off(site: Site) -> None:

@@ -79,7 +79,8 @@ def test_hosts_and_names_are_of_ports() -> None:
         "space",
     )
     assert not faults
-    assert f"{port.mac},set:t-{port.id},web.openstacklocal,10.0.0.5\n" in service.files["hosts"]
+    assert f"{port.mac},web.openstacklocal,10.0.0.5\n" in service.files["hosts"]
+    assert f"dhcp-mac=set:t-{port.id},{port.mac}" in service.config
     assert "10.0.0.5\tweb.openstacklocal web\n" in service.files["names"]
     assert "10.0.0.2\thost-10-0-0-2.openstacklocal host-10-0-0-2\n" in service.files["names"]
     assert f"tag:t-{port.id},150,10.9.9.9\n" in service.files["options"]
