@@ -24,7 +24,7 @@ from computed.port import (
 from core.env import Env
 from core.errors import NotFound, Refused, Unavailable
 
-LOG = "fake machine {name}: booted\n"
+LOG = "".join(f"[    0.{line:06}] fake machine {{name}}: line {line}\n" for line in range(20))
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any, NamedTuple
 
@@ -455,6 +456,11 @@ async def default_network(service: Service, call: Call) -> str:
     return str(body["auto_allocated_topology"]["id"])
 
 
+def canonical(address: str | None) -> str | None:
+    """An address in its shortest form. Pure."""
+    return str(ipaddress.ip_address(address)) if address else None
+
+
 def hostname_of(name: str, server_id: str) -> str:
     """A server's name as a name of a host. Pure."""
     clean = re.sub(r"[^a-z0-9-]+", "-", name.lower().replace("_", "-").replace(" ", "-"))
@@ -477,7 +483,13 @@ def password(service: Service) -> str:
 
 
 async def queued_image(
-    service: Service, call: Call, server: Row, name: str, metadata: dict[str, str]
+    service: Service,
+    call: Call,
+    server: Row,
+    name: str,
+    metadata: dict[str, str],
+    *,
+    kind: str = "snapshot",
 ) -> str:
     """Id of a new image of the caller's that a server's disk will fill. Raises Fault 400, 403."""
     properties = {
@@ -489,7 +501,7 @@ async def queued_image(
         **properties,
         "instance_uuid": server["id"],
         "user_id": server["user_id"],
-        "image_type": "snapshot",
+        "image_type": kind,
         "base_image_ref": server["image_id"],
         **metadata,
         "name": name,

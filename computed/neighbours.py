@@ -412,6 +412,17 @@ class HttpImages(_Neighbour):
         )
         check(reply, f"image {image_id}")
 
+    async def backups_of(self, server_id: str, kind: str) -> list[str]:
+        """Ids of backups, the newest first."""
+        wanted = {
+            "instance_uuid": server_id,
+            "image_type": "backup",
+            "backup_type": kind,
+            "sort": "created_at:desc",
+        }
+        found = await self.call("GET", f"/v2/images?{urlencode(wanted)}")
+        return [str(one["id"]) for one in found["images"]]
+
     async def put_empty(self, image_id: str) -> None:
         """No bytes."""
         headers = {

@@ -182,6 +182,10 @@ class Volumes(Protocol):
         """Remove a snapshot; nothing when it is gone."""
         ...
 
+    async def ask(self, method: str, path: str, body: Any = None, *, token: str) -> tuple[int, Any]:
+        """What stands behind the old volume calls."""
+        ...
+
 
 class ImageInfo(msgspec.Struct, frozen=True):
     """An image. Sizes are bytes, `min_disk` GiB, `min_ram` MiB."""
@@ -224,6 +228,10 @@ class Images(Protocol):
 
     async def delete(self, image_id: str) -> None:
         """Remove an image that came to nothing."""
+        ...
+
+    async def backups_of(self, server_id: str, kind: str) -> list[str]:
+        """Ids of a server's images of a kind of backup, the newest first."""
         ...
 
     async def patch(self, image_id: str, changes: Sequence[Any], *, token: str) -> None:

@@ -18,6 +18,7 @@ from computed.api.records import Consoles, Facts, InstanceActions, Migrations
 from computed.api.server_actions import ServerActions
 from computed.api.server_items import Metadata, Password, Tags
 from computed.api.servers import Servers
+from computed.api.volume_proxy import VolumeProxy
 from computed.service import Service
 
 RESOURCES: tuple[Callable[[Service], Any], ...] = (
@@ -47,4 +48,5 @@ RESOURCES: tuple[Callable[[Service], Any], ...] = (
     Events,
     ImageProxy,
     NetworkProxy,
+    VolumeProxy,
 )

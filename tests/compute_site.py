@@ -262,6 +262,9 @@ class MemoryVolumes:
         self._steps.step("snapshot.delete")
         self.snapshots.pop(snapshot_id, None)
 
+    async def ask(self, method: str, path: str, body: Any = None, *, token: str) -> tuple[int, Any]:
+        return 404, {}
+
 
 class MemoryImages:
     """`computed.outside.Images` over a dictionary."""
@@ -286,6 +289,9 @@ class MemoryImages:
         if image_id not in self.held:
             raise NotFound("NoImage", image_id)
         self.held[image_id] = msgspec.structs.replace(self.held[image_id], status="active")
+
+    async def backups_of(self, server_id: str, kind: str) -> list[str]:
+        return []
 
     async def put_empty(self, image_id: str) -> None:
         return
@@ -429,6 +435,34 @@ class ComputeSite:
                     done, _ = await asyncio.wait(tasks, timeout=0.01)
                     for task in done:
                         task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def die_at(self, step: int) -> bool:
+        """Run until a neighbour is asked for the `step`-th time from now, and die there; whether that was reached.
+
+        The process that comes after has the same node, and nothing of the one before but what SQL and neighbours hold.
+        """
+        self.steps.count, self.steps.die_at = 0, step
+        try:
+            self.run(self._until_dead())
+            died = self.steps.count >= step
+        finally:
+            self.steps.die_at = -1
+        self.worker = worker_of(self.service)
+        return died
+
+    async def _until_dead(self) -> None:
+        tasks = [asyncio.create_task(self.worker.run_for_ever())]
+        tasks += [asyncio.create_task(agent.run_for_ever()) for agent in self.agents.values()]
+        self.service.wake()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the dead tell nobody
+        try:
+            async with asyncio.timeout(20):
+                while self.steps.count < self.steps.die_at and await self._pending():
+                    await asyncio.sleep(0.005)
         finally:
             for task in tasks:
                 task.cancel()

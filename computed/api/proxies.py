@@ -5,7 +5,7 @@ Clients that still speak so are served from those services with their own token;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -421,20 +421,22 @@ class NetworkProxy:
         path = f"/floatingips/{quote(name, safe='')}"
         await self._ask(call).network("DELETE", path, what=f"Floating IP {name[:80]}")
 
-    def _group(self, row: Row) -> dict[str, Any]:
+    async def _group(self, row: Row) -> dict[str, Any]:
+        ids = {one_of.get("remote_group_id") for one_of in row.get("security_group_rules", ())}
+        names = await self._names(ids)
         return {
             "id": row["id"],
             "name": row["name"],
             "description": row.get("description") or "",
             "tenant_id": row.get("tenant_id") or row.get("project_id"),
             "rules": [
-                self._rule(one_of)
+                self._rule(one_of, names)
                 for one_of in row.get("security_group_rules", ())
                 if one_of["direction"] == "ingress"
             ],
         }
 
-    def _rule(self, row: Row) -> dict[str, Any]:
+    def _rule(self, row: Row, names: Mapping[str, str]) -> dict[str, Any]:
         protocol = row.get("protocol")
         low, high = row.get("port_range_min"), row.get("port_range_max")
         if protocol is None and low is None:
@@ -451,10 +453,17 @@ class NetworkProxy:
             "from_port": low,
             "to_port": high,
             "ip_range": {"cidr": prefix} if prefix else {},
-            "group": {"name": row["remote_group_id"], "tenant_id": row.get("tenant_id")}
+            "group": {
+                "name": names.get(row["remote_group_id"], row["remote_group_id"]),
+                "tenant_id": row.get("tenant_id") or row.get("project_id"),
+            }
             if row.get("remote_group_id")
             else {},
         }
+
+    async def _names(self, ids: set[str | None]) -> dict[str, str]:
+        """Names of the groups that rules point at."""
+        return await self._service.networks.group_names(sorted(one_of for one_of in ids if one_of))
 
     async def groups(self, call: Call) -> dict[str, Any]:
         """Security groups of the project."""
@@ -465,7 +474,7 @@ class NetworkProxy:
             else f"?tenant_id={quote(own_project(call))}"
         )
         found = await ask.network("GET", f"/security-groups{query}")
-        return {"security_groups": [self._group(row) for row in found["security_groups"]]}
+        return {"security_groups": [await self._group(row) for row in found["security_groups"]]}
 
     def _group_path(self, call: Call) -> tuple[str, str]:
         name = call.variables["group_id"]
@@ -478,7 +487,7 @@ class NetworkProxy:
         ask = self._ask(call)
         path, what = self._group_path(call)
         found = await ask.network("GET", path, what=what)
-        return {"security_group": self._group(found["security_group"])}
+        return {"security_group": await self._group(found["security_group"])}
 
     def _named(self, call: Call) -> dict[str, Any]:
         given = call.part("security_group")
@@ -487,7 +496,7 @@ class NetworkProxy:
             if name == "name" and (value is None or not value.strip()):
                 raise bad_request(f"Security group {name} cannot be empty.")
         return {
-            "name": given["name"].strip(),
+            "name": given["name"],
             "description": (given.get("description") or "").strip(),
         }
 
@@ -495,7 +504,7 @@ class NetworkProxy:
         """A new one."""
         ask = self._ask(call)
         found = await ask.network("POST", "/security-groups", {"security_group": self._named(call)})
-        return {"security_group": self._group(found["security_group"])}
+        return {"security_group": await self._group(found["security_group"])}
 
     async def change_group(self, call: Call) -> dict[str, Any]:
         """Another name or description."""
@@ -503,7 +512,7 @@ class NetworkProxy:
         path, what = self._group_path(call)
         body = {"security_group": self._named(call)}
         found = await ask.network("PUT", path, body, what=what)
-        return {"security_group": self._group(found["security_group"])}
+        return {"security_group": await self._group(found["security_group"])}
 
     async def delete_group(self, call: Call) -> None:
         """Remove it."""
@@ -544,7 +553,9 @@ class NetworkProxy:
         elif cidr:
             rule["remote_ip_prefix"] = cidr
         found = await ask.network("POST", "/security-group-rules", {"security_group_rule": rule})
-        return {"security_group_rule": self._rule(found["security_group_rule"])}
+        made = found["security_group_rule"]
+        names = await self._names({made.get("remote_group_id")})
+        return {"security_group_rule": self._rule(made, names)}
 
     async def delete_rule(self, call: Call) -> None:
         """Remove one."""
@@ -563,7 +574,7 @@ class NetworkProxy:
             return {"security_groups": []}
         query = urlencode([("id", one_of) for one_of in sorted(ids)])
         held = await ask.network("GET", f"/security-groups?{query}")
-        return {"security_groups": [self._group(row) for row in held["security_groups"]]}
+        return {"security_groups": [await self._group(row) for row in held["security_groups"]]}
 
 
 def _port(given: Row, name: str) -> int | None:

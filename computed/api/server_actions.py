@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from computed import consoles, creating, making, quotas, servers, states
 from computed.api import server_shape
@@ -10,7 +11,7 @@ from computed.api.moves import Moves
 from computed.api.paths import both
 from computed.api.server_view import view
 from computed.api.servers import begin_delete, plain
-from computed.api.shape import empty, name, whole
+from computed.api.shape import any_address, empty, name, whole
 from computed.api.shape import metadata as metadata_shape
 from computed.fault import not_built
 from computed.port import PAUSED, RUNNING, STOPPED, SUSPENDED
@@ -65,6 +66,8 @@ POWER: dict[str, tuple[str, str, str, str]] = {
     "resume": ("os-suspend-server:resume", "resume", RUNNING, ""),
 }
 STOP_S = 180
+FLOATING = Shape({"address": any_address, "fixed_address": any_address}, ["address"], more=False)
+FLOATING_UNTIL = (2, 43)
 
 
 class ServerActions:
@@ -90,6 +93,8 @@ class ServerActions:
             ("os-resetState", "os-admin-actions:reset_state", self.reset_state, 202, STATE),
             ("addSecurityGroup", "os-security-groups:add", self.add_group, 202, GROUP),
             ("removeSecurityGroup", "os-security-groups:remove", self.remove_group, 202, GROUP),
+            ("addFloatingIp", "os-floating-ips:add", self.add_floating, 202, FLOATING),
+            ("removeFloatingIp", "os-floating-ips:remove", self.remove_floating, 202, FLOATING),
             ("changePassword", "os-admin-password", self.change_password, 202, PASSWORD),
             ("os-getConsoleOutput", "os-console-output", self.output, 200, OUTPUT),
             ("trigger_crash_dump", "servers:trigger_crash_dump", self.crash_dump, 202, empty),
@@ -323,12 +328,84 @@ class ServerActions:
             return Answer({"image_id": image_id}, 202)
         return Answer(None, 202, (where,))
 
-    async def backup(self, call: Call) -> None:
-        """Not built: images by rotation."""
+    async def backup(self, call: Call) -> Answer:
+        """An image of its disk by a rota: of a kind, only the newest few are kept."""
+        given = call.body["createBackup"]
+        notes = {**(given.get("metadata") or {}), "backup_type": given["backup_type"]}
+        metadata_shape(given.get("metadata") or {}, "metadata")
         async with self._database.read() as db:
             row = await self._row(db, call)
+            await quotas.check_items(db, row["project_id"], "metadata_items", len(notes))
         servers.check(row, "createImage")
-        raise not_built("createBackup")
+        if not row["image_id"]:
+            raise bad_request("Backup is not supported for volume-backed instances.")
+        image_id = await making.queued_image(
+            self._service, call, row, given["name"], notes, kind="backup"
+        )
+        async with self._database.write() as db:
+            row = await self._row(db, call)
+            servers.check(row, "createImage")
+            doing = Doing("createBackup", "server.image", "image_backup", IMAGE_S)
+            kept = {"backup_type": given["backup_type"], "rotation": int(given["rotation"])}
+            await servers.begin(db, self._service, call, row, doing, image_id=image_id, backup=kept)
+        self._service.wake()
+        if call.microversion >= (2, 45):
+            return Answer({"image_id": image_id}, 202)
+        return Answer(None, 202, (("Location", call.url("images", image_id)),))
+
+    async def add_floating(self, call: Call) -> None:
+        """Lead an outside address to one of its ports (until 2.43)."""
+        given = call.body["addFloatingIp"]
+        row, floating = await self._floating(call, given["address"])
+        if floating is None:
+            raise Fault(404, "floating IP not found")
+        async with self._database.read() as db:
+            nics = await servers.nics_of(db, row["id"])
+        wanted = given.get("fixed_address")
+        for nic in nics:
+            inside = [one["addr"] for one in nic["addresses"] if one["type"] == "fixed"]
+            inside = [one for one in inside if ":" not in one and wanted in {None, one}]
+            if nic["port_id"] and inside:
+                change = {"port_id": nic["port_id"], "fixed_ip_address": inside[0]}
+                await self._lead(call, floating, change)
+                return await self._refresh(call, row)
+        raise bad_request("No fixed IP addresses available: unable to associate floating IP.")
+
+    async def remove_floating(self, call: Call) -> None:
+        """Lead it there no more."""
+        row, floating = await self._floating(call, call.body["removeFloatingIp"]["address"])
+        if floating is None:
+            raise Fault(404, "floating IP not found")
+        async with self._database.read() as db:
+            ports = {nic["port_id"] for nic in await servers.nics_of(db, row["id"])}
+        if floating.get("port_id") not in ports:
+            raise conflict(f"Floating IP is not associated with instance {row['id']}")
+        await self._lead(call, floating, {"port_id": None})
+        await self._refresh(call, row)
+
+    async def _floating(self, call: Call, address: str) -> tuple[Row, Row | None]:
+        if call.microversion > FLOATING_UNTIL:
+            raise Fault(404, "The action is not there in this version of the API.")
+        async with self._database.read() as db:
+            row = await self._row(db, call, locked=True)
+        path = f"/v2.0/floatingips?floating_ip_address={quote(address)}"
+        status, body = await self._service.networks.ask("GET", path, token=making.token_of(call))
+        found = body["floatingips"] if status == 200 else []
+        return row, found[0] if found else None
+
+    async def _lead(self, call: Call, floating: Row, change: Row) -> None:
+        path = f"/v2.0/floatingips/{floating['id']}"
+        status, _ = await self._service.networks.ask(
+            "PUT", path, {"floatingip": change}, token=making.token_of(call)
+        )
+        if status >= 300:
+            raise bad_request("Unable to associate floating IP.")
+
+    async def _refresh(self, call: Call, row: Row) -> None:
+        """Its addresses have changed."""
+        async with self._database.write() as db:
+            await servers.promise(db, self._service, call, "nic.refresh", row["id"], action_id="")
+        self._service.wake()
 
     async def force_delete(self, call: Call) -> None:
         """As delete: nothing is kept for a while here."""

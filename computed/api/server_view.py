@@ -169,7 +169,7 @@ def full(call: Call, row: Row, context: Context, *, single: bool = True) -> dict
         shown["progress"] = row["progress"]
     if row["fault"] and status in {"ERROR", "DELETED"}:
         shown["fault"] = fault_shown(row["fault"])
-    if nics or row["security_groups"]:
+    if row["security_groups"]:
         shown["security_groups"] = [{"name": name} for name in row["security_groups"]]
     if context.admin:
         shown |= for_admins(call, row)

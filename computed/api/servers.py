@@ -136,6 +136,9 @@ class Servers:
         async with self._database.write() as db:
             row = await allowed(db, call)
             columns = {names[key]: value or None for key, value in given.items()}
+            for name in ("access_ipv4", "access_ipv6"):
+                if name in columns:
+                    columns[name] = making.canonical(columns[name])
             await servers.change(db, self._service, row["id"], **columns)
             row = await servers.get(db, row["id"])
             shown = await view(db, self._service, call, row)

@@ -44,6 +44,11 @@ async def create(service: Service, work: Row) -> Finish:
         await image_of(job, job.asked["image_id"])
     except NotFound:
         raise Refused("Gone", "the image was deleted while it was made") from None
+    rota = job.asked.get("backup")
+    if rota is not None:
+        held = await service.images.backups_of(job.server_id, rota["backup_type"])
+        for old in held[rota["rotation"] :]:
+            await service.images.delete(old)
 
     async def finish(db: Connection) -> None:
         row = await rows.by_id(db, servers.TABLE, job.server_id)
