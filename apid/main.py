@@ -21,6 +21,7 @@ from authd.followers import Followers
 from authd.lookups import LookUps
 from blockd.app import PREFIX as VOLUME_PREFIX
 from computed.app import PREFIX as COMPUTE_PREFIX
+from computed.placement.app import PREFIX as PLACEMENT_PREFIX
 from core import keyring as keys
 from core import process
 from core.api.app import App, refusal
@@ -101,6 +102,7 @@ def plan_of(config: Config, secrets: Secrets) -> Plan:
         volume_url=f"http://{host}:{config.api_port}{VOLUME_PREFIX}/v3",
         network_url=f"http://{host}:{config.api_port}{NETWORK_PREFIX}",
         compute_url=f"http://{host}:{config.api_port}{COMPUTE_PREFIX}/v2.1",
+        placement_url=f"http://{host}:{config.api_port}{PLACEMENT_PREFIX}",
     )
 
 
@@ -129,7 +131,14 @@ async def serve(data: Path) -> None:
     block_service = await blocks.open_blocks(authority, storage, installation, config)
     compute_service = await servers.open_servers(authority, installation, config)
     network_service = await networks.open_networks(authority, installation, config)
-    apps = [app, image_service.app, block_service.app, network_service.app, compute_service.app]
+    apps = [
+        app,
+        image_service.app,
+        block_service.app,
+        network_service.app,
+        compute_service.app,
+        compute_service.placement,
+    ]
     metrics, access = Metrics(), AccessLog()
     server = HttpServer(Mounts(env, apps, metrics, access).handle)
     port = await server.listen(
@@ -143,6 +152,7 @@ async def serve(data: Path) -> None:
         asyncio.create_task(image_service.runner.run_for_ever()),
         asyncio.create_task(block_service.worker.run_for_ever()),
         asyncio.create_task(compute_service.worker.run_for_ever()),
+        asyncio.create_task(network_service.notices.run_for_ever()),
     ]
     await process.until_told(asyncio.Event())
     for task in tasks:

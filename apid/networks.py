@@ -9,7 +9,9 @@ from authd.authority import Authority
 from core.api.app import App
 from core.installation import Config, Installation, host_of
 from core.policy import Policy
+from core.service_identity import ServiceIdentity
 from networkd.app import PREFIX, make_app, prepare
+from networkd.notices import Notices
 from networkd.rules import RULES
 from networkd.service import Service
 
@@ -18,10 +20,10 @@ TYPE = "network"
 
 @dataclass(frozen=True)
 class Networks:
-    """The API, and what it works with."""
+    """The API, and what works beside it."""
 
     app: App
-    service: Service
+    notices: Notices
 
 
 async def open_networks(
@@ -33,4 +35,6 @@ async def open_networks(
     )
     await prepare(service)
     address = f"http://{host_of(config)}:{config.api_port}"
-    return Networks(make_app(service, door(authority, TYPE, PREFIX), address), service)
+    identity = ServiceIdentity(authority.env, authority.keyring)
+    notices = Notices(service, f"{address}/compute", identity)
+    return Networks(make_app(service, door(authority, TYPE, PREFIX), address), notices)

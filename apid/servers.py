@@ -8,6 +8,7 @@ from apid.doors import door
 from authd.authority import Authority
 from computed.app import PREFIX, make_app, prepare, worker_of
 from computed.neighbours import HttpDaemons, HttpImages, HttpNetworks, HttpVolumes
+from computed.placement import app as placement
 from computed.rules import RULES
 from computed.service import Service
 from core.api.app import App
@@ -17,6 +18,7 @@ from core.service_identity import ServiceIdentity
 from core.worker import Worker
 
 TYPE = "compute"
+PLACEMENT_TYPE = "placement"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Servers:
     """The API, and what works beside it."""
 
     app: App
+    placement: App
     worker: Worker[Service]
 
 
@@ -44,4 +47,5 @@ async def open_servers(authority: Authority, installation: Installation, config:
     )
     await prepare(service)
     app = make_app(service, door(authority, TYPE, PREFIX), api)
-    return Servers(app, worker_of(service))
+    door_too = door(authority, PLACEMENT_TYPE, placement.PREFIX)
+    return Servers(app, placement.make_app(service, door_too, api), worker_of(service))

@@ -100,6 +100,9 @@ class Moves:
             }
             more = {name: amount for name, amount in more.items() if amount > 0}
             await quotas.check(db, row["project_id"], row["user_id"], more)
+            if given.get("OS-DCF:diskConfig"):
+                columns = {"disk_config": given["OS-DCF:diskConfig"]}
+                await servers.change(db, self._service, row["id"], **columns)
             await self._begin(db, call, row, flavor=new, kind="resize")
         self._service.wake()
 

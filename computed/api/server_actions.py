@@ -156,8 +156,8 @@ class ServerActions:
     async def lock(self, call: Call) -> None:
         """Nobody but administrators may change it."""
         given = call.body["lock"]
-        if given is not None and call.microversion < (2, 73):
-            raise bad_request("Invalid input for field 'lock': it is not of type 'null'")
+        if given and call.microversion < (2, 73):
+            raise bad_request("Invalid input for field 'lock': reasons begin with version 2.73")
         async with self._database.write() as db:
             row = await self._row(db, call, locked=True)
             owner = (
@@ -513,10 +513,10 @@ class ServerActions:
         async with self._database.read() as db:
             row = await self._row(db, call, locked=True)
             text_ = await consoles.output(db, self._service, row)
-        lines = text_.splitlines(keepends=True)
+        lines = text_.split("\n")
         if length is not None and int(length) >= 0:
             lines = lines[-int(length) :] if int(length) else []
-        return {"output": "".join(lines)}
+        return {"output": "\n".join(lines)}
 
     async def console(self, call: Call) -> dict[str, Any]:
         """A console by the old actions (until 2.5)."""

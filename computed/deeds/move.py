@@ -172,7 +172,7 @@ async def shelve(service: Service, work: Row) -> Finish:
         await job.change(task_state="shelving_offloading", present=False)
     await job.until(is_gone_or_lost(service))
     for disk in await job.disks():
-        await parts.release_disk(job, disk, keep_reserved=True)
+        await parts.hold_disk(job, disk)
     for nic in await job.nics():
         if nic["port_id"] and nic["asked"].get("bound"):
             await job.change_nic(nic["id"], asked={**nic["asked"], "bound": ""})

@@ -76,21 +76,37 @@ async def complete_disks(job: Job) -> None:
             await job.change_disk(disk["id"], plugged=True)
 
 
-async def release_disk(job: Job, disk: Row, *, keep_reserved: bool = False) -> None:
-    """End a disk's attachment: its volume is free, or reserved for the server's return."""
+async def release_disk(job: Job, disk: Row) -> None:
+    """End a disk's attachment: its volume is free."""
     volumes = job.service.volumes
     held = {disk["attachment_id"]} if disk["attachment_id"] else set()
     if disk["volume_id"] is not None:
         with suppress(NotFound):
             held |= set(await volumes.attachments_of(disk["volume_id"], job.server_id))
-    if keep_reserved and not disk["connection"]:
-        return
     for attachment_id in sorted(held):
         await volumes.detach(attachment_id)
     await job.change_disk(disk["id"], attachment_id=None, connection=None, plugged=False)
-    if keep_reserved and disk["volume_id"] is not None:
-        fresh = await volumes.reserve(disk["volume_id"], job.server_id)
-        await job.change_disk(disk["id"], attachment_id=fresh)
+
+
+NOWHERE = ""  # where the disks of a shelved server are connected to
+
+
+async def hold_disk(job: Job, disk: Row) -> None:
+    """Keep a volume for a server that is on no host: nobody else can have it meanwhile."""
+    volumes = job.service.volumes
+    held = disk["connection"] is not None and disk["connection"].get("at") == NOWHERE
+    if disk["volume_id"] is None or (held and disk["plugged"]):
+        return
+    if not held:
+        if disk["connection"] is not None:
+            await release_disk(job, disk)
+        name = await volumes.reserve(disk["volume_id"], job.server_id)
+        data = await volumes.connect(name, "shelved", disk["device"])
+        kept = {"attachment_id": name, "connection": {**data, "at": NOWHERE}}
+        await job.change_disk(disk["id"], **kept)
+        disk = {**disk, **kept}
+    await volumes.complete(disk["attachment_id"])
+    await job.change_disk(disk["id"], plugged=True)
 
 
 async def drop_disk(job: Job, disk: Row, *, with_volume: bool | None = None) -> None:

@@ -38,7 +38,8 @@ async def attach_disk(service: Service, work: Row) -> Finish:
     disk = await _held(job, "disk")
     if disk is None:
         return _nothing
-    if row["vm_state"] in SHELVED or not row["host"]:  # reserved until it is on a host again
+    if row["vm_state"] in SHELVED or not row["host"]:  # kept until it is on a host again
+        await parts.hold_disk(job, disk)
         return concluding(job, row)
     await parts.connect_disk(job, disk, row["host"])
     attachment_id = disk["attachment_id"]
