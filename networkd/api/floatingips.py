@@ -10,7 +10,7 @@ from core import rows
 from core.api.call import Call
 from core.database import Connection
 from core.rows import Row
-from networkd import floating, ports
+from networkd import floating, notices, ports
 from networkd.api.resource import (
     STANDARD,
     TAGGED,
@@ -150,6 +150,7 @@ class FloatingIps(Resource):
         }
         await rows.insert(db, self.table, row)
         await rows.update(db, ports.TABLE, held["id"], {"device_id": row["id"]})
+        await notices.note(db, self.service, inside.port_id)
         return str(row["id"])
 
     async def _inside_of(self, db: Connection, call: Call, row: Row, given: Row) -> Inside:
@@ -183,10 +184,13 @@ class FloatingIps(Resource):
                     "router_id": inside.router_id,
                 }
         await rows.update(db, self.table, row["id"], columns)
+        if columns.get("port_id", row["port_id"]) != row["port_id"]:
+            await notices.note(db, self.service, row["port_id"], columns["port_id"])
 
     async def delete(self, db: Connection, call: Call, row: Row) -> None:
         """With its port."""
         del call
+        await notices.note(db, self.service, row["port_id"])
         await floating.remove(db, row)
 
 

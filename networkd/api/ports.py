@@ -12,7 +12,7 @@ from core import rows
 from core.api.call import Call
 from core.database import Connection
 from core.rows import Row
-from networkd import groups, ports, routers, serving
+from networkd import groups, notices, ports, routers, serving
 from networkd.addresses import Asking, Choice
 from networkd.api.resource import (
     NAMED,
@@ -219,6 +219,7 @@ class Ports(Resource):
         await rows.update(db, self.table, row["id"], columns)
         if "fixed_ips" in given:
             await self._update_addresses(db, after, given["fixed_ips"])
+            await notices.note(db, self.service, row["id"])
         if row["host"] or after["host"]:
             await serving.refresh_dhcp(db, self.service, row["network_id"])
 

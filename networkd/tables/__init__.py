@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from networkd.tables import host, network, port, quota, router, security_group, topology
+from networkd.tables import host, network, notice, port, quota, router, security_group, topology
 from networkd.tables.metadata import metadata
 
 __all__ = [
     "host",
     "metadata",
     "network",
+    "notice",
     "port",
     "quota",
     "router",

@@ -86,6 +86,12 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "network_notice",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_network_notice")),
+    )
+    op.create_table(
         "network_quota",
         sa.Column("project_id", sa.String(length=64), nullable=False),
         sa.Column("resource", sa.String(length=64), nullable=False),
