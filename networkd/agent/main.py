@@ -38,8 +38,10 @@ async def serve(data: Path) -> None:
     missing = needs.missing()
     process.report_ready({"metrics": metrics_port})
     waiting = asyncio.create_task(process.until_told(stop))
+    said = ""
     while missing and not stop.is_set():
-        log.error("there are no networks on this machine: %s", "; ".join(missing))
+        if said != (said := "; ".join(missing)):
+            log.error("there are no networks on this machine: %s", said)
         await asyncio.wait([waiting], timeout=LOOK_AGAIN_S)
         missing = needs.missing()
     if stop.is_set():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -26,6 +27,7 @@ ADDRESS, PORT = "169.254.169.254", 80
 BODY_BYTES_MAX = 64 << 10
 TIMEOUT_S = 20.0
 AT_ONCE_MAX = 32
+AT_ONCE_PORT_MAX = 4  # of one guest
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT"})
 
 Owner = Callable[[tuple[str, ...], str], str | None]
@@ -72,6 +74,7 @@ class Metadata:
         self.owner: Owner = nobody
         self._servers: dict[str, tuple[Listener, HttpServer]] = {}
         self._free = asyncio.Semaphore(AT_ONCE_MAX)
+        self._asking: Counter[str] = Counter()  # by port
 
     async def settle(self, wanted: dict[str, Listener]) -> dict[str, str]:
         """Listen where it is wanted, and nowhere else; what failed, by namespace."""
@@ -115,16 +118,20 @@ class Metadata:
             return plain(404, "there is no such metadata")
         if request.method not in METHODS:
             return plain(405, "metadata is read")
-        if self._free.locked():
+        if self._asking[port_id] >= AT_ONCE_PORT_MAX:
             return plain(503, "too many questions at once; ask again")
-        async with self._free:
-            try:
+        self._asking[port_id] += 1
+        try:
+            async with self._free:
                 return await self._ask(port_id, request)
-            except Unavailable as error:
-                log.warning("metadata of port %s: %s", port_id, error.message)
-                return plain(503, "the Compute API cannot be reached; ask again")
-            except Refused as error:
-                return plain(413 if error.code == "EntityTooLarge" else 400, error.message)
+        except Unavailable as error:
+            log.warning("metadata of port %s: %s", port_id, error.message)
+            return plain(503, "the Compute API cannot be reached; ask again")
+        except Refused as error:
+            return plain(413 if error.code == "EntityTooLarge" else 400, error.message)
+        finally:
+            self._asking[port_id] -= 1
+            self._asking += Counter()  # forgets those that ask nothing
 
     async def _ask(self, port_id: str, request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method

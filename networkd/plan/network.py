@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from networkd.plan import names, values
+from networkd.plan import answering, names, values
 from networkd.plan.ground import Ground
 from networkd.plan.plan import BRIDGE, TAP, VETH, VXLAN, Link, Path, Space
 from networkd.port import Network, Port
@@ -149,6 +149,7 @@ def service_space(network: Network, ground: Ground) -> Space | None:
         addresses={device: own, "lo": frozenset({METADATA})},
         paths=frozenset(_default(network, port, device)),
         settings=SETTINGS,
+        tables=(answering.table(),),
     )
 
 

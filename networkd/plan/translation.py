@@ -7,7 +7,7 @@ What comes in from outside unasked reaches only what is translated to, when the 
 
 from __future__ import annotations
 
-from networkd.plan import names, values
+from networkd.plan import answering, names, values
 from networkd.plan.plan import Table
 from networkd.port import Forwarding, Router
 
@@ -108,9 +108,7 @@ def table(router: Router) -> Table:
         *_address_map("floating_in", floating),
         *_address_map("floating_out", list(outward.items())),
         *_passing(router, gateway),
-        "chain answering { type filter hook input priority 0; policy accept;",
-        "udp dport 547 drop",  # DHCPv6 is the networks' own affair
-        "}",
+        *answering.lines("udp dport 547 drop"),  # DHCPv6 is the networks' own affair
         *_incoming(router, gateway),
         *_outgoing(router, gateway),
     ]
