@@ -18,7 +18,7 @@ from networkd.port import HostState
 from tests.network_lab import install, run
 from tests.network_states import states
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("network-agent")]
+pytestmark = pytest.mark.slow
 GROUND = Ground("rs-12345678", tunnel_address="192.0.2.1")
 
 
