@@ -61,12 +61,17 @@ def compose(host: str, rows: Rows) -> HostState:
         "",
         host,
         tuple(_network(host, rows, rows.networks[name]) for name in sorted(rows.networks)),
-        tuple(_router(rows, rows.routers[name]) for name in sorted(rows.routers)),
+        tuple(_router(rows, rows.routers[name]) for name in sorted(_used(rows))),
         tuple(_group(rows, rows.groups[name]) for name in sorted(rows.groups)),
         {name: tuple(sorted(rows.members[name])) for name in sorted(rows.members)},
     )
     digest = hashlib.sha256(msgspec.json.encode(state)).hexdigest()[:32]
     return msgspec.structs.replace(state, version=digest)
+
+
+def _used(rows: Rows) -> set[str]:
+    """Routers with a leg; the others need nothing of a host."""
+    return rows.routers.keys() & {port["device_id"] for port in rows.ports.values()}
 
 
 def _network(host: str, rows: Rows, row: Row) -> Network:

@@ -53,6 +53,7 @@ def view_of(row: Row) -> View:
             "tunnel_types": ["vxlan"],
             "bridge_mappings": reported["physical"],
             "devices": len(reported["ports"]),
+            "faults": reported["faults"],
         }
     if row["kind"] == L3_AGENT:
         settings = {"agent_mode": "legacy", "routers": len(reported["routers"])}

@@ -129,6 +129,10 @@ def test_a_router_lives_on_a_host_that_lives(site: NetworkSite) -> None:
     legs = site.list("port", f"device_id={router['id']}", who="admin")
     assert {leg["binding:host_id"] for leg in legs} == {"node-two"}
     assert {leg["status"] for leg in legs} == {"DOWN"}
+    path = f"/routers/{router['id']}/remove_router_interface"
+    assert site.call("PUT", path, {"subnet_id": subnet["id"]}).status == 200
+    site.update("router", router["id"], external_gateway_info=None)
+    assert site.state("node-two").routers == ()
 
 
 def test_hosts_of_one_network_know_each_others_tunnels(site: NetworkSite) -> None:
