@@ -25,7 +25,7 @@ COMMANDS = {
     "fsck": ("cli.fsck.command", "Prove that every object is there in full, or say what is not."),
     "sweep": ("cli.sweep", "Reclaim tombstones, drop blobs that nothing names."),
     "scrub": ("cli.scrub", "Read and verify everything now; repair what is bad."),
-    "why": ("cli.why", "Why an object is where it is, and what happens next."),
+    "why": ("cli.why", "Why an object or a server is where it is."),
     "check": ("cli.check", "Fault tests on a cluster that the command starts itself."),
     "sim": ("cli.sim", "Deterministic simulation of the storage cluster."),
     "bench": ("cli.bench", "Load benchmarks."),

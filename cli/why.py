@@ -1,5 +1,7 @@
 """`ringstack why`: why something is where it is, and what happens next with it.
 
+`why server ID` asks Compute which hosts were thought of for a server, and what each of their filters said.
+
 `why object CONTAINER NAME` asks the running cloud: the partition, its epoch and devices, which of them hold the
 register and which pieces of the body, and what is about to be done about those that do not.
 """
@@ -10,13 +12,18 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import click
 
+from cli.openstack import answered
 from cli.options import data_option, json_option
+from core.api.client import Client
 from core.errors import Conflict, NotFound, RingstackError
-from core.installation import Installation
+from core.installation import Installation, identity_url
+from core.keyring import Keyring
 from core.real import RealEnv
+from core.service_identity import ServiceIdentity
 from objectd import wire
 from proxy.connect import connect
 from proxy.repair.peers import ask
@@ -74,6 +81,41 @@ def of_object(data: Path, *, as_json: bool, account: str | None, container: str,
         click.echo(json.dumps(report, indent=2))
     else:
         show(report)
+
+
+@why.command("server")
+@data_option
+@json_option
+@click.argument("server_id")
+def of_server(data: Path, *, as_json: bool, server_id: str) -> None:
+    """Why a server is on its host, or on none."""
+    report = asyncio.run(_explain_server(Installation(data), server_id))
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    where = f"is on {report['host']}" if report["host"] else "is on no host"
+    click.echo(f"server {report['server_id']} {where}; {report['host_count']} hosts are known")
+    fault = report.get("fault") or {}
+    if fault.get("message"):
+        click.echo(f"fault: {fault['message']}")
+    for one in report["reasons"]:
+        said = f"weighs {one['why']}" if one["filter"] == "weight" else one["why"]
+        click.echo(f"  {one['host']:<24} {one['filter']:<18} {said}")
+    if not report["reasons"]:
+        click.echo("the scheduler has not been asked about it")
+
+
+async def _explain_server(installation: Installation, server_id: str) -> dict[str, Any]:
+    keyring = Keyring(installation.keys)
+    keyring.load()
+    token = ServiceIdentity(RealEnv(), keyring).token()
+    base = identity_url(installation.config()).removesuffix("/identity")
+    path = f"/compute/why/{quote(server_id, safe='')}"
+    reply = await Client(base).call("GET", path, headers={"X-Auth-Token": token})
+    if reply.status == 404:
+        raise NotFound("NoSuchServer", f"there is no server {server_id}: use its id")
+    report: dict[str, Any] = answered(reply)
+    return report
 
 
 async def _explain(installation: Installation, where: ObjectName) -> dict[str, Any]:

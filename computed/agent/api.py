@@ -48,8 +48,9 @@ class HttpApi:
         """Tell what there is. Raises Unavailable."""
         await self._call("POST", self._path, msgspec.json.encode(report))
 
-    async def server_of(self, token: str) -> str:
-        """The server that a console's token opens. Raises NotFound, Unavailable."""
-        path = f"/v2.1/os-console-auth-tokens/{quote(token, safe='')}"
-        body = (await self._call("GET", path)).json()
-        return str(body["console"]["instance_uuid"])
+    async def server_of(self, token: str, kind: str) -> str:
+        """The server whose console of this kind (`vnc`, `serial`) a token opens. Raises NotFound, Unavailable."""
+        body = (await self._call("GET", f"/console/{quote(token, safe='')}")).json()
+        if body["kind"] != kind:
+            raise NotFound("NotFound", "the token is for another kind of console")
+        return str(body["server_id"])

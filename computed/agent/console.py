@@ -46,6 +46,7 @@ POLICY = (
     "connect-src 'self' ws: wss:; base-uri 'none'; frame-ancestors 'self'"
 )
 SERVICE = "service"
+SCREEN, SERIAL = "vnc", "serial"  # as Compute names kinds of consoles
 TOKEN_MAX = 64
 READ_BYTES = 64 * 1024
 PIECE_MAX = 1 << 20
@@ -54,13 +55,16 @@ Ask = Callable[[str], Awaitable[tuple[str, bytes]]]  # server id -> content type
 
 
 class Consoles:
-    """The listener. `socket_of(server id, serial)`: a machine's unix socket."""
+    """The listener.
+
+    `server_of(token, kind)` is what Compute says of a token, `socket_of(server id, kind)` a machine's unix socket.
+    """
 
     def __init__(
         self,
         authenticator: Authenticator,
-        server_of: Callable[[str], Awaitable[str]],
-        socket_of: Callable[[str, bool], str],
+        server_of: Callable[[str, str], Awaitable[str]],
+        socket_of: Callable[[str, str], str],
         answers: dict[str, Ask],
     ) -> None:
         self._authenticator = authenticator
@@ -121,11 +125,11 @@ class Consoles:
         """Join a client to a machine until one of both goes."""
         assert connection.request is not None
         parts = urlsplit(connection.request.path)
-        token = token_of(connection.request)
+        kind = SERIAL if parts.path.startswith("/serial") else SCREEN
         try:
-            server_id = await self._server_of(token)
-            path = self._socket_of(server_id, parts.path.startswith("/serial"))
-            reader, writer = await asyncio.open_unix_connection(path)
+            server_id = await self._server_of(token_of(connection.request), kind)
+            socket = self._socket_of(server_id, kind)
+            reader, writer = await asyncio.open_unix_connection(socket)
         except (RingstackError, OSError) as error:
             log.info("a console was refused: %s", error)
             await connection.close(1008, "the token opens no console")

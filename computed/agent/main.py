@@ -13,7 +13,7 @@ from pathlib import Path
 
 from computed.agent import acceleration
 from computed.agent.api import HttpApi
-from computed.agent.console import Consoles, as_json
+from computed.agent.console import SERIAL, Consoles, as_json
 from computed.agent.domain_xml import Surroundings, console_socket, serial_socket
 from computed.agent.libvirt_driver import LibvirtHypervisor
 from computed.agent.libvirtd import Libvirtd
@@ -106,7 +106,7 @@ def consoles_of(
     return Consoles(
         Authenticator(env, keyring, RevocationList()),
         api.server_of,
-        lambda server_id, serial: (serial_socket if serial else console_socket)(
+        lambda server_id, kind: (serial_socket if kind == SERIAL else console_socket)(
             directory, server_id
         ),
         {"log": log_of, "diagnostics": facts_of, "screenshot": screen_of},

@@ -35,8 +35,8 @@ async def machine(path: Path) -> asyncio.Server:
     return await asyncio.start_unix_server(talk, path)
 
 
-async def server_of(token: str) -> str:
-    if token != "good":
+async def server_of(token: str, kind: str) -> str:
+    if (token, kind) != ("good", "vnc"):
         raise NotFound("NotFound", "there is no such token")
     return "server-1"
 
@@ -66,7 +66,7 @@ def test_consoles(tmp_path: Path) -> None:
         consoles = Consoles(
             Authenticator(env, keyring, RevocationList()),
             server_of,
-            lambda server_id, serial: str(tmp_path / f"{server_id}.{'tty' if serial else 'vnc'}"),
+            lambda server_id, kind: str(tmp_path / f"{server_id}.{kind}"),
             {"diagnostics": facts},
         )
         port = await consoles.listen("127.0.0.1", 0)
