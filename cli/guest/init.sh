@@ -14,6 +14,16 @@ for module in $(cat /etc/modules); do modprobe "$module" 2>/dev/null; done
 ip link set lo up
 hostname guest
 
+kept=$(findfs LABEL=kept 2>/dev/null)
+if [ -n "$kept" ] && mkdir -p /kept && mount -t ext4 "$kept" /kept; then
+  mkdir -p /kept/root/.ssh /kept/tmp /kept/dropbear /etc/dropbear
+  chmod 1777 /kept/tmp
+  mount -o bind /kept/root /root
+  mount -o bind /kept/tmp /tmp
+  mount -o bind /kept/dropbear /etc/dropbear
+  say "keeps /root and /tmp on $kept"
+fi
+
 metadata=/run/meta_data.json
 source=none
 drive=$(findfs LABEL=config-2 2>/dev/null)
