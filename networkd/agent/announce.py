@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import socket
 import struct
+from collections.abc import Iterable
 
 ETHERTYPE_ARP = 0x0806
 SIOCGIFHWADDR = 0x8927
@@ -18,6 +19,12 @@ def frame(mac: bytes, address: str, operation: int) -> bytes:
     own = socket.inet_aton(address)
     head = BROADCAST + mac + struct.pack("!H", ETHERTYPE_ARP)
     return head + struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + mac + own + BROADCAST + own
+
+
+def send_all(announced: Iterable[tuple[str, str]]) -> None:
+    """Announce addresses of interfaces."""
+    for link, address in announced:
+        send(link, address)
 
 
 def send(link: str, address: str) -> None:

@@ -204,21 +204,25 @@ def _(step: Setting, kernel: Any) -> None:
 def perform_all(steps: list[Step]) -> list[tuple[Step, str]]:
     """Carry out steps of one namespace, in this thread, which is in it; those that failed, and why."""
     failed: list[tuple[Step, str]] = []
-    added: list[AddAddress] = []
     with IPRoute() as kernel:
         for step in steps:
             try:
                 perform(step, kernel)
             except (OSError, NetlinkError) as error:
                 failed.append((step, str(error)))
-            else:
-                if isinstance(step, AddAddress):
-                    added.append(step)
-    for one in added:
-        parsed = ip_interface(one.address)
-        if parsed.version == 4 and one.link != "lo":
-            announce.send(one.link, str(parsed.ip))
+    announce.send_all(announced(steps))
     return failed
+
+
+def announced(steps: list[Step]) -> list[tuple[str, str]]:
+    """Interfaces and their new addresses of which neighbours shall hear."""
+    found = []
+    for step in steps:
+        if isinstance(step, AddAddress) and step.link != "lo":
+            parsed = ip_interface(step.address)
+            if parsed.version == 4:
+                found.append((step.link, str(parsed.ip)))
+    return found
 
 
 def make_links(steps: list[AddLink]) -> list[tuple[Step, str]]:

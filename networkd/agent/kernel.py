@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
 from functools import partial
 from itertools import groupby
@@ -12,10 +14,12 @@ from pyroute2.netlink.exceptions import NetlinkError
 from core import command, namespace
 from core.env import Env
 from core.errors import RingstackError, Unavailable
-from networkd.agent import doing, inside, reading
+from networkd.agent import announce, doing, inside, reading
 from networkd.plan.difference import TABLES, Seen
 from networkd.plan.plan import MACHINE, Space
 from networkd.plan.step import SEAL, AddLink, AddSpace, Rules, Step, transaction
+
+AGAIN_S = (0.5, 2.0)
 
 
 class Kernel:
@@ -23,6 +27,7 @@ class Kernel:
 
     def __init__(self, env: Env) -> None:
         self._env = env
+        self._announcing: set[asyncio.Task[None]] = set()
 
     async def see(self, wanted: Space) -> Seen | None:
         """What a namespace has; None when there is none. Raises Unavailable."""
@@ -76,9 +81,23 @@ class Kernel:
             work = partial(doing.perform_all, steps)
             if space == MACHINE:
                 return await self._env.offload(work)
-            return await self._env.offload(lambda: inside.within(space, work))
+            failed = await self._env.offload(lambda: inside.within(space, work))
         except (OSError, NetlinkError) as error:
             return [(step, str(error)) for step in steps]
+        if announced := doing.announced(steps):
+            task = asyncio.create_task(self._announce_again(space, announced))
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
+        return failed
+
+    async def _announce_again(self, space: str, announced: list[tuple[str, str]]) -> None:
+        """A new interface may have carried nothing yet when its addresses were announced."""
+        for wait_s in AGAIN_S:
+            await asyncio.sleep(wait_s)
+            with contextlib.suppress(OSError):  # the namespace may have gone
+                await self._env.offload(
+                    lambda: inside.within(space, partial(announce.send_all, announced))
+                )
 
     async def _add_space(self, step: Step) -> list[tuple[Step, str]]:
         try:
