@@ -31,7 +31,10 @@ async def open_networks(
 ) -> Networks:
     """Bring the tables up to date and put the service together."""
     service = Service(
-        authority.env, authority.database, Policy(RULES, installation.policy / "network.yaml")
+        authority.env,
+        authority.database,
+        Policy(RULES, installation.policy / "network.yaml"),
+        started_us=authority.env.wall_us(),
     )
     await prepare(service)
     address = f"http://{host_of(config)}:{config.api_port}"

@@ -154,7 +154,7 @@ async def record(db: Connection, service: Service, name: str, report: HostReport
     changed = held is None or held["tunnel_address"] != report.tunnel_address
     moved = await _move_lost(db, service)
     if report.version:  # without one the agent only says that it is there
-        await _set_statuses(db, name, report)
+        await _set_statuses(db, service, name, report)
     return changed or moved
 
 
@@ -182,7 +182,7 @@ async def _move_lost(db: Connection, service: Service) -> bool:
     return moved
 
 
-async def _set_statuses(db: Connection, name: str, report: HostReport) -> None:
+async def _set_statuses(db: Connection, service: Service, name: str, report: HostReport) -> None:
     table = router.router
     own = await rows.rows(db, sa.select(table).where(table.c.host == name))
     for row in own:
@@ -191,7 +191,9 @@ async def _set_statuses(db: Connection, name: str, report: HostReport) -> None:
             await rows.update(db, table, row["id"], {"up": up})
     lasting = {row["id"] for row in own if row["id"] in report.routers}
     for row in await rows.rows(db, sa.select(PORTS).where(PORTS.c.host == name)):
-        status = ports.ACTIVE if _wired(row, report, lasting) else ports.DOWN
+        known = service.told.may_know(name, report.version, row["id"])
+        wired = known and _wired(row, report, lasting)
+        status = ports.ACTIVE if wired else ports.DOWN
         if row["status"] != status:
             await rows.update(db, PORTS, row["id"], {"status": status})
 

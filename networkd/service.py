@@ -11,6 +11,7 @@ from core.database import Connection, Database
 from core.env import Env
 from core.feed import Feed
 from core.policy import Policy
+from networkd.told import Told
 
 ZONE = "nova"  # the one availability zone, by the name that clients expect of a cloud with one
 DNS_DOMAIN = "openstacklocal."
@@ -28,6 +29,8 @@ class Service:
     database: Database
     policy: Policy
     feed: Feed = field(default_factory=Feed)
+    told: Told = field(default_factory=Told)
+    started_us: int = 0  # hosts could not report before this
 
     def now_us(self) -> int:
         """Wall clock, microseconds since 1970 UTC."""

@@ -125,18 +125,18 @@ async def schedule_router(db: Connection, service: Service, router_id: str) -> N
     """Find a host for a router that has none; it stays without one while no agent is alive."""
     row = await rows.by_id(db, ROUTERS, router_id)
     assert row is not None
-    name = row["host"]
-    if not name:
-        hosts = await routing_hosts(db, service)
-        if not hosts:
-            return
-        name = hosts[0]
-    await place_router(db, row, name)
+    if row["host"]:
+        return
+    hosts = await routing_hosts(db, service)
+    if hosts:
+        await place_router(db, row, hosts[0])
 
 
 async def lost_routers(db: Connection, service: Service) -> list[Row]:
-    """Routers in use whose host is none, or is silent."""
-    living = {row["host"] for row in await rows.rows(db, sa.select(HOSTS)) if alive(service, row)}
+    """Routers in use whose host is none, or has been silent although it could have spoken."""
+    every = await rows.rows(db, sa.select(HOSTS))
+    deaf = service.now_us() - service.started_us <= ALIVE_US
+    living = {row["host"] for row in every if deaf or alive(service, row)}
     return [
         row
         for row in await rows.rows(db, sa.select(ROUTERS).order_by(ROUTERS.c.id))

@@ -46,7 +46,7 @@ Item = dict[str, Any]
 class NetworkSite:
     """The API behind one method, `call`."""
 
-    def __init__(self, directory: Path, url: str = "") -> None:
+    def __init__(self, directory: Path, url: str = "", *, started_s: float = -3600.0) -> None:
         self.loop = asyncio.new_event_loop()
         self.env = MovableEnv()
         self.database = Database(url or f"sqlite+aiosqlite:///{directory}/cloud.db")
@@ -54,7 +54,9 @@ class NetworkSite:
         self.keyring = Keyring(directory / "keys")
         self.keyring.load()
         self.policy_file = directory / "policy" / "network.yaml"
-        self.service = Service(self.env, self.database, Policy(RULES, self.policy_file))
+        started_us = self.env.wall_us() + int(started_s * 1e6)
+        policy = Policy(RULES, self.policy_file)
+        self.service = Service(self.env, self.database, policy, started_us=started_us)
         self.run(prepare(self.service))
         verifier = Authenticator(self.env, self.keyring, RevocationList())
 

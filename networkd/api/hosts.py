@@ -57,6 +57,7 @@ class Hosts:
             try:
                 found = await self._look(name)
                 if found.version != seen or not left_s > 0:
+                    self._service.told.remember(found)
                     return Answer(msgspec.json.encode(found))
                 await waiting
             finally:

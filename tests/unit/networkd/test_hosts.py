@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -133,6 +134,38 @@ def test_a_router_lives_on_a_host_that_lives(site: NetworkSite) -> None:
     assert site.call("PUT", path, {"subnet_id": subnet["id"]}).status == 200
     site.update("router", router["id"], external_gateway_info=None)
     assert site.state("node-two").routers == ()
+
+
+def test_a_report_speaks_of_what_its_version_held(site: NetworkSite) -> None:
+    """A leg that came later is not up by it."""
+    site.host("node1")
+    _, first = site.network("10.0.0.0/24")
+    _, second = site.network("10.1.0.0/24")
+    router = site.router(first)
+    old = site.state("node1").version
+    assert site.leg(router, second).status == 200
+    site.report("node1", version=old, ports=[], routers=[router["id"]])
+
+    def up() -> dict[str, str]:
+        legs = site.list("port", f"device_id={router['id']}")
+        return {leg["fixed_ips"][0]["ip_address"]: leg["status"] for leg in legs}
+
+    assert up() == {"10.0.0.1": "ACTIVE", "10.1.0.1": "DOWN"}
+    site.report("node1")
+    assert up() == {"10.0.0.1": "ACTIVE", "10.1.0.1": "ACTIVE"}
+
+
+def test_nobody_is_dead_because_the_service_was_away(tmp_path: Path) -> None:
+    """After a start all hosts have as long as ever to report before their routers go elsewhere."""
+    site = NetworkSite(tmp_path, started_s=20.0)
+    site.host("node1")
+    _, subnet = site.network()
+    router = site.router(subnet)
+    for seconds, host in ((20, "node1"), (20, "node-two")):
+        site.env.advance(seconds)
+        site.host("node-two")
+        assert [one.id for one in site.state(host).routers] == [router["id"]]
+    site.close()
 
 
 def test_hosts_of_one_network_know_each_others_tunnels(site: NetworkSite) -> None:
