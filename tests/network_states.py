@@ -68,7 +68,9 @@ def ports(draw: Any, net: int, number: int) -> Port:
     pairs = st.builds(
         AllowedPair,
         st.sampled_from(["fa:16:3e:99:00:01", f"fa:16:3e:00:{net:02x}:{number:02x}"]),
-        st.sampled_from(["10.0.0.99/32", "10.0.0.0/16", "10.0.0.0/24", "2001:db8::/48"]),
+        st.sampled_from(
+            ["10.0.0.99/32", "10.0.0.0/16", "10.0.0.0/24", "2001:db8::/48", "0.0.0.0/0", "::/0"]
+        ),
     )
     options = st.builds(
         DhcpOption, st.sampled_from(["tftp-server", "150", "bootfile-name"]), st.just("a.b")
@@ -175,7 +177,17 @@ def states(draw: Any) -> HostState:
     """A state of the host `here`."""
     nets = draw(st.sets(st.integers(0, 3), max_size=3))
     members = st.sets(
-        st.sampled_from(["10.0.0.11", "10.0.0.0/16", "10.1.0.12", "2001:db8::11", "2001:db8::/64"])
+        st.sampled_from(
+            [
+                "10.0.0.11",
+                "10.0.0.0/16",
+                "10.1.0.12",
+                "2001:db8::11",
+                "2001:db8::/64",
+                "0.0.0.0/0",
+                "::/0",
+            ]
+        )
     )
     groups = [
         Group(

@@ -53,7 +53,7 @@ def one_of(networks: list[str]) -> str:
 def _arp(number: int, allowed: Mapping[str, list[str]]) -> list[str]:
     lines = [f"chain a_{number} {{", "arp htype != 1 drop", "arp ptype != 0x0800 drop"]
     for mac, networks in allowed.items():
-        addresses = one_of([*values.collapsed(networks, 4), UNSPECIFIED])
+        addresses = one_of(values.collapsed([*networks, UNSPECIFIED], 4))
         lines.append(
             f"ether saddr {mac} arp saddr ether {mac} arp saddr ip {addresses} goto m_{number}"
         )
