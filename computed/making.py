@@ -452,7 +452,9 @@ async def default_network(service: Service, call: Call) -> str:
     path = f"/v2.0/auto-allocated-topology/{call.identity.project_id}"
     status, body = await service.networks.ask("GET", path, token=token_of(call))
     if status != 200:
-        raise bad_request("Unable to automatically allocate a network for project.")
+        raise bad_request(
+            f"Unable to automatically allocate a network for project {call.identity.project_id}"
+        )
     return str(body["auto_allocated_topology"]["id"])
 
 

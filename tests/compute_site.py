@@ -436,9 +436,7 @@ class ComputeSite:
                     for task in done:
                         task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stop(tasks)
 
     def die_at(self, step: int) -> bool:
         """Run until a neighbour is asked for the `step`-th time from now, and die there; whether that was reached.
@@ -464,6 +462,11 @@ class ComputeSite:
                 while self.steps.count < self.steps.die_at and await self._pending():
                     await asyncio.sleep(0.005)
         finally:
+            await self._stop(tasks)
+
+    async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Cancel them while none of them is in the middle of a transaction, which would outlive it in this process."""
+        async with self.database._writing:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,6 +9,7 @@ from computed import consoles, creating, making, quotas, servers, states
 from computed.api import server_shape
 from computed.api.moves import Moves
 from computed.api.paths import both
+from computed.api.proxies import said
 from computed.api.server_view import view
 from computed.api.servers import begin_delete, plain
 from computed.api.shape import any_address, empty, name, whole
@@ -272,6 +273,7 @@ class ServerActions:
             if version < (2, 54):
                 shown.pop("key_name", None)
         if version >= (2, 57):
+            shown.pop("OS-EXT-SRV-ATTR:user_data", None)
             shown["user_data"] = row["user_data"]
         return Answer({"server": shown}, headers=(("Location", shown["links"][0]["href"]),))
 
@@ -395,11 +397,11 @@ class ServerActions:
 
     async def _lead(self, call: Call, floating: Row, change: Row) -> None:
         path = f"/v2.0/floatingips/{floating['id']}"
-        status, _ = await self._service.networks.ask(
+        status, body = await self._service.networks.ask(
             "PUT", path, {"floatingip": change}, token=making.token_of(call)
         )
         if status >= 300:
-            raise bad_request("Unable to associate floating IP.")
+            raise bad_request(f"Unable to associate floating IP: {said(body)}")
 
     async def _refresh(self, call: Call, row: Row) -> None:
         """Its addresses have changed."""

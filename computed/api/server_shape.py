@@ -17,6 +17,7 @@ from computed.api.shape import (
     uuid,
     whole,
 )
+from computed.fault import not_built
 from core.api.fault import bad_request
 from core.api.microversion import Version
 from core.api.shape import (
@@ -193,6 +194,8 @@ def fit(
         for key, check in known.items()
         if key not in versions or versions[key][0] <= version < versions[key][1]
     }
+    if version >= (2, 63) and given.get("trusted_image_certificates"):
+        raise not_built("Validation of images by certificates")
     if version >= (2, 94) and "hostname" in fits:
         fits["hostname"] = FULL_HOSTNAME
     if version < (2, 37) and isinstance(given.get("networks"), str):

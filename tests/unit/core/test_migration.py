@@ -14,13 +14,16 @@ from alembic.script import ScriptDirectory
 
 from authd.migrations import SCHEMA as IDENTITY
 from blockd.migrations import SCHEMA as BLOCK
+from computed.migrations import SCHEMA as COMPUTE
 from core.database import Database, Schema
 from core.migration import draft, migrate_fully
 from imaged.migrations import SCHEMA as IMAGE
 from networkd.migrations import SCHEMA as NETWORK
 
 SCHEMAS = pytest.mark.parametrize(
-    "schema", [IDENTITY, BLOCK, IMAGE, NETWORK], ids=["identity", "block", "image", "network"]
+    "schema",
+    [IDENTITY, BLOCK, IMAGE, NETWORK, COMPUTE],
+    ids=["identity", "block", "image", "network", "compute"],
 )
 
 
