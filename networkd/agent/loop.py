@@ -14,6 +14,7 @@ from core.env import Env
 from core.errors import NotFound, RingstackError
 from networkd.agent.control import Control
 from networkd.agent.host import Host
+from networkd.agent.watch import Watch
 from networkd.plan.asking import Askers
 from networkd.plan.ground import Ground
 from networkd.plan.state import plan
@@ -43,6 +44,15 @@ class Loop:
         self.faults: dict[str, str] = {}
         self._report: HostReport | None = None
         self._told: dict[str, str] = {}
+        self._watch = Watch(env, ground.host_space, self.gone)
+        self._wanted: frozenset[str] = frozenset()  # interfaces of the host's namespace
+        self._disturbed = False
+
+    def gone(self, name: str) -> None:
+        """An interface has gone. When it should be there, everything is looked at again."""
+        if name in self._wanted:
+            self._disturbed = True
+            self._changed.set()
 
     def owner(self, networks: tuple[str, ...], address: str) -> str | None:
         """The port that has an address in one of these networks."""
@@ -84,7 +94,8 @@ class Loop:
         while True:
             if self.state is None:
                 await self._changed.wait()
-            full = loop.time() >= full_at
+            full = self._disturbed or loop.time() >= full_at
+            self._disturbed = False
             if full:
                 full_at = loop.time() + FULL_ROUND_S
             self._changed.clear()
@@ -107,7 +118,9 @@ class Loop:
         try:
             wanted = plan(state, self._ground)
             self.askers = Askers(state)
+            self._wanted = frozenset(wanted.spaces[wanted.host_space].links)
             self.faults = await self._host.settle(wanted, full=full)
+            await self._watch.ensure()
         except RingstackError as error:
             self.faults = {self._ground.host_space: error.message}
             log.error("the networks could not be made: %s", error.message)

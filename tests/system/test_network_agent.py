@@ -683,6 +683,14 @@ def test_what_is_missing_is_made_again(site: Site) -> None:
     assert not passes(site.guests[A1], site.guests[A3], FORGED["another address"])
 
 
+def test_an_interface_that_somebody_removes_is_made_again_at_once(site: Site) -> None:
+    """The kernel says that it has gone; nobody waits for the next full round."""
+    before = links(site)
+    run("ip", "-n", site.one.space, "link", "del", f"leg{LEG_A[:11]}")
+    until(lambda: len(links(site)) == len(before) and links(site) != before, 5.0)
+    until(lambda: site.comes_in(FLOATING, 22))
+
+
 def test_a_router_that_moves_is_found_at_once(site: Site) -> None:
     """Its host falls silent, another has the router: guests reach it without waiting for tables to age."""
     a1, a3 = site.guests[A1], site.guests[A3]
