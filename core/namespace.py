@@ -38,13 +38,13 @@ async def ensure(name: str) -> None:
     """Make a namespace, with its loopback up, unless it is there. Raises Unavailable."""
     if not (NAMED / name).exists():
         try:
-            await _ip("netns", "add", name)
+            await _run("ip", "netns", "add", name)
         except Unavailable:
             if not (NAMED / name).exists():  # somebody else is just making it
                 raise
     for attempt in range(TRIES):
         try:
-            await _ip("-n", name, "link", "set", "lo", "up")
+            await _run("nsenter", f"--net={NAMED / name}", "ip", "link", "set", "lo", "up")
         except Unavailable:
             if attempt == TRIES - 1:
                 raise
@@ -56,13 +56,12 @@ async def ensure(name: str) -> None:
 async def remove(name: str) -> None:
     """Remove a namespace, and with it all that is in it. Raises Unavailable."""
     if (NAMED / name).exists():
-        await _ip("netns", "del", name)
+        await _run("ip", "netns", "del", name)
 
 
-async def _ip(*words: str) -> None:
+async def _run(*words: str) -> None:
     try:
         process = await asyncio.create_subprocess_exec(
-            "ip",
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -73,4 +72,4 @@ async def _ip(*words: str) -> None:
     _, said = await process.communicate()
     if process.returncode:
         text = said.decode(errors="replace").strip()
-        raise Unavailable("Namespace", f"ip {' '.join(words)}: {text}")
+        raise Unavailable("Namespace", f"{' '.join(words)}: {text}")
