@@ -34,6 +34,7 @@ LABEL = "GUEST"
 MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "virtio_rng"),
     *("virtio_balloon", "ext4", "crc32c_generic", "isofs", "evdev", "button", "ipv6"),
+    *("vfat", "nls_cp437", "nls_ascii", "nls_utf8"),
 )
 COMMAND_LINE = "console=tty0 console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check"
 PACKAGES = {  # what must be there: package of Debian
@@ -46,6 +47,10 @@ PACKAGES = {  # what must be there: package of Debian
     "/usr/bin/syslinux": "syslinux",
     "/usr/lib/SYSLINUX/mbr.bin": "syslinux-common",
 }
+PROGRAMS = (
+    *("/usr/sbin/dropbear", "/usr/bin/dropbearkey", "/sbin/mke2fs", "/sbin/mkfs.vfat"),
+    "/bin/lsblk",
+)
 DIRECTORIES = (
     *("bin", "dev", "etc", "etc/dropbear", "lib", "lib/modules", "lib/x86_64-linux-gnu", "lib64"),
     *("mnt", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "usr/bin", "usr/lib", "usr/sbin"),
@@ -129,7 +134,11 @@ def system() -> list[Entry]:
         link("usr/sbin/mkfs.ext4", "mke2fs"),
         program("bin/sudo", b'#!/bin/sh\nexec "$@"\n'),
         program("bin/curl", (HERE / "curl.sh").read_bytes()),
-        *with_libraries("/usr/sbin/dropbear", "/usr/bin/dropbearkey", "/sbin/mke2fs", "/bin/lsblk"),
+        program(
+            "bin/mkfs",
+            b'#!/bin/sh\n[ "$1" = -t ] && { kind=$2; shift 2; }\nexec mkfs.${kind:-ext4} "$@"\n',
+        ),
+        *with_libraries(*PROGRAMS),
         program(
             "lib/x86_64-linux-gnu/libnss_files.so.2",
             Path("/lib/x86_64-linux-gnu/libnss_files.so.2").read_bytes(),

@@ -197,6 +197,18 @@ def device_xml(xml: str, kind: str, alias: str) -> str | None:
     return None
 
 
+def with_disk(xml: str, disk: Disk) -> str:
+    """A description with one more disk. What libvirt adds when nothing is booted from (`os/boot`) goes."""
+    root = _parsed(xml)
+    for element in root.iterfind("os/boot"):
+        element.getparent().remove(element)
+    devices = root.find("devices")
+    if devices is None:
+        raise Corrupt("BadXml", "the hypervisor's description has no devices")
+    devices.append(disk_element(disk))
+    return text_of(root)
+
+
 def target_of(xml: str, alias: str) -> str | None:
     """The device (`vda`) of a disk of a domain, or None."""
     element = device_xml(xml, "disk", alias)

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+import msgspec
+
 from computed.agent import binding, growth
 from computed.agent.config_drive import write_config_drive
 from computed.agent.domain_xml import (
@@ -30,6 +32,7 @@ from computed.agent.domain_xml import (
     serial_socket,
     target_of,
     text_of,
+    with_disk,
 )
 from computed.port import (
     CRASHED,
@@ -305,8 +308,22 @@ class LibvirtHypervisor:
         return [*inactive, (0, libvirt.VIR_DOMAIN_AFFECT_LIVE)] if domain.isActive() else inactive
 
     async def attach_disk(self, server_id: str, disk: Disk) -> None:
-        """Plug a disk in."""
-        await self._attach(server_id, "disk", disk.attachment_id, text_of(disk_element(disk)))
+        """Plug a disk in; one that is booted from can be plugged into a definition only as a whole."""
+        plain = text_of(disk_element(msgspec.structs.replace(disk, boot_index=-1)))
+        libvirt = self._libvirt
+
+        def work() -> None:
+            domain = self._domain(server_id)
+            coming = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+            if device_xml(coming, "disk", disk.attachment_id) is None:
+                self._open().defineXML(with_disk(coming, disk))
+            if (
+                domain.isActive()
+                and device_xml(domain.XMLDesc(), "disk", disk.attachment_id) is None
+            ):
+                domain.attachDeviceFlags(plain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+        await self._run(work)
 
     async def detach_disk(self, server_id: str, attachment_id: str) -> None:
         """Unplug it."""

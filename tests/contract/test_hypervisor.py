@@ -165,6 +165,13 @@ def test_the_life_of_a_machine(on_hypervisor: Callable[[Body], None]) -> None:
             await hypervisor.detach_interface(SERVER, PORT)
         one = await seen(hypervisor)
         assert (one.disks, one.interfaces) == ((first.attachment_id,), ())
+        for _ in range(2):  # its root disk is replaced, as when a server is rebuilt
+            await hypervisor.detach_disk(SERVER, first.attachment_id)
+            assert (await seen(hypervisor)).disks == ()
+            await hypervisor.attach_disk(SERVER, first)
+            assert (await seen(hypervisor)).disks == (first.attachment_id,)
+        await hypervisor.start(SERVER)
+        await hypervisor.stop(SERVER)
         facts = await hypervisor.diagnostics(SERVER)
         assert (facts["state"], facts["num_cpus"], facts["num_disks"]) == ("shutdown", 1, 1)
         assert isinstance(await hypervisor.console_log(SERVER), bytes)
