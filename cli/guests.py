@@ -19,6 +19,7 @@ COMPUTE = "compute"
 PACKAGES = {  # program: package of Debian
     "qemu-system-x86_64": "qemu-system-x86",
     "libvirtd": "libvirt-daemon",
+    "ssh": "openssh-client",  # of the demonstration
     **needs.PROGRAMS,
 }
 FILES = {
@@ -62,9 +63,11 @@ def missing() -> str:
 
 
 def install() -> None:
-    """Install what is missing. Raises subprocess.CalledProcessError."""
+    """Install what is missing, and what the first image is made with. Raises subprocess.CalledProcessError."""
+    from cli.guest.image import missing as missing_for_image
+
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    wanted = packages()
+    wanted = sorted({*packages(), *missing_for_image()})
     if wanted:
         for command in (
             ["apt-get", "update", "-qq"],
