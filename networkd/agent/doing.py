@@ -104,7 +104,13 @@ def add_link(space: str, link: Link) -> None:
             wanted["vxlan_learning"] = 1
             if link.device:
                 wanted["vxlan_link"] = index_of(kernel, link.device)
-        kernel.link("add", **wanted)
+        try:
+            kernel.link("add", **wanted)
+        except NetlinkError as error:
+            if link.kind == VXLAN and error.code in THERE:
+                what = f"VXLAN {link.number} at port {link.port} is somebody else's on this machine"
+                raise OSError(errno.EEXIST, what) from None
+            raise
 
 
 def _route(kernel: Any, step: AddPath | RemovePath) -> dict[str, Any]:
@@ -136,18 +142,17 @@ def _(step: RemoveLink, kernel: Any) -> None:
 @perform.register
 def _(step: SetLink, kernel: Any) -> None:
     index = index_of(kernel, step.name)
-    if step.mtu is not None or step.mac is not None:
-        values: dict[str, Any] = {}
-        if step.mtu is not None:
-            values["mtu"] = step.mtu
-        if step.mac is not None:
-            values["address"] = step.mac
-        kernel.link("set", index=index, **values)
+    if step.mac is not None:
+        kernel.link("set", index=index, address=step.mac)
     if step.master is not None:
         master = index_of(kernel, step.master) if step.master else 0
         kernel.link("set", index=index, master=master)
     if step.up is not None:
         kernel.link("set", index=index, state="up" if step.up else "down")
+    if (
+        step.mtu is not None
+    ):  # last: a tunnel's device may refuse it, and carries shorter frames then
+        kernel.link("set", index=index, mtu=step.mtu)
 
 
 @perform.register

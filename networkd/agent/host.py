@@ -102,7 +102,10 @@ class Host:
         open_spaces = {step.space for step, _ in wrong if isinstance(step, Rules)}
         wrong += await self._kernel.do(one for one in wiring if one.space not in open_spaces)
         self.steps += len(making) + len(wiring)
-        failed |= {step.owner or step.space: f"{what(step)}: {error}" for step, error in wrong}
+        # of several failures of one thing the first says most
+        failed |= {
+            step.owner or step.space: f"{what(step)}: {error}" for step, error in wrong[::-1]
+        }
         return failed, len(making) + len(wiring)
 
     async def _remove_spaces(self, plan: Plan) -> None:

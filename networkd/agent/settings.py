@@ -54,9 +54,10 @@ def tunnel_address(settings: Settings, config: Config) -> str:
         return settings.tunnel_address
     host = config.cluster_listen.rpartition(":")[0].strip("[]")
     try:
-        return "" if ip_address(host).is_unspecified else str(ip_address(host))
+        found = ip_address(host)
     except ValueError:
         return ""
+    return "" if found.is_unspecified or found.is_loopback else str(found)
 
 
 def ground(settings: Settings, config: Config, host_space: str) -> Ground:

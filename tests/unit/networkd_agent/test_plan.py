@@ -149,6 +149,7 @@ def test_tunnels_use_the_nodes_address_unless_told_otherwise(tmp_path: Path) -> 
     assert agent_settings.tunnel_address(nothing, config("[2001:db8::1]:7000")) == "2001:db8::1"
     assert agent_settings.tunnel_address(nothing, config("node-1:7000")) == ""
     assert agent_settings.tunnel_address(nothing, config("0.0.0.0:7000")) == ""
+    assert agent_settings.tunnel_address(nothing, config("127.0.0.1:7000")) == ""
     path = tmp_path / agent_settings.FILE
     path.write_text('{"tunnel_address": "192.0.2.9", "bridges": {"public": "br-ex"}}')
     found = agent_settings.ground(agent_settings.load(tmp_path), config("192.0.2.7:1"), HOST)
