@@ -9,14 +9,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def instant(us: int) -> str:
     """Microseconds since 1970 as `2026-01-31T12:00:00Z`."""
-    return (EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (EPOCH + timedelta(seconds=us // 1_000_000)).isoformat()[:19] + "Z"
 
 
 def precise(us: int | None) -> str | None:
     """`2026-01-31T12:00:00.000000`; None for None."""
     if us is None:
         return None
-    return (EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return (EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")[:26]
 
 
 def parsed(text: str) -> int | None:

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -29,7 +30,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite")
-        self.engine: AsyncEngine = create_async_engine(url, pool_size=POOL_SIZE)
+        self.engine: AsyncEngine = create_async_engine(
+            url, pool_size=POOL_SIZE, json_deserializer=msgspec.json.decode
+        )
         self._writing = asyncio.Lock()
         # awaited after each commit, before the writer goes on
         self.committed: list[Callable[[], Awaitable[None]]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -81,7 +80,7 @@ def addresses(nics: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
         for one in nic["addresses"]:
             found.setdefault(nic["network_name"], []).append(
                 {
-                    "version": ipaddress.ip_address(one["addr"]).version,
+                    "version": 6 if ":" in one["addr"] else 4,
                     "addr": one["addr"],
                     "OS-EXT-IPS:type": one["type"],
                     "OS-EXT-IPS-MAC:mac_addr": nic["mac"],
