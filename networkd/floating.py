@@ -90,6 +90,17 @@ async def point(
             f"Cannot associate floating IP with port {inner['id']} using fixed IP {chosen.address}, as that"
             f" fixed IP already has a floating IP on external network {network_id}.",
         )
+    forwarded = await rows.count(
+        db,
+        FORWARDINGS,
+        FORWARDINGS.c.internal_port_id == inner["id"],
+        FORWARDINGS.c.internal_ip_address == chosen.address,
+    )
+    if forwarded:
+        raise bad(
+            f"Ports are forwarded to {chosen.address} of port {inner['id']}.",
+            "PortHasPortForwarding",
+        )
     router_id = await router_between(db, network_id, inner["id"], chosen)
     return Inside(inner["id"], chosen.address, router_id)
 

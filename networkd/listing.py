@@ -105,7 +105,8 @@ def _sorts(fields: Fields, names: frozenset[str]) -> tuple[tuple[str, bool], ...
 def fits(view: View, wanted: Asked) -> bool:
     """Whether something passes all filters."""
     return all(
-        _equal(view.get(name), values, name) for name, values in wanted.filters.items()
+        _equal(view.get(name, view.get(f"_{name}")), values, name)
+        for name, values in wanted.filters.items()
     ) and _tagged(frozenset(view.get("tags", ())), wanted.tags)
 
 
@@ -172,11 +173,15 @@ def page(views: Iterable[View], wanted: Asked) -> Page:
                 404, "MarkerNotFound", f"The marker {wanted.marker[:80]} could not be found."
             )
         found = found[at + 1 :]
-    full = wanted.limit is not None and len(found) >= wanted.limit
+    short = wanted.limit is not None and len(found) < wanted.limit
     found = found[: wanted.limit]
     if wanted.reverse:
         found.reverse()
-    return Page(found, more_after=full or wanted.reverse, more_before=full or not wanted.reverse)
+    return Page(
+        found,
+        more_after=wanted.reverse or not short,
+        more_before=not wanted.reverse or not short,
+    )
 
 
 def chosen(view: View, fields: frozenset[str]) -> View:

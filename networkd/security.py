@@ -44,7 +44,8 @@ WITH_PORTS = frozenset({"tcp", "udp", "sctp", "dccp", "udplite", "6", "17", "132
 ICMP = frozenset({"icmp", "icmpv6", "ipv6-icmp", "1", "58"})
 ICMP_V6 = frozenset({"icmpv6", "ipv6-icmp", "58"})
 ONLY_V6 = frozenset(
-    {"icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
+    {"41", "43", "44", "58", "59", "60"}
+    | {"icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
 )
 SAME = (
     "direction",

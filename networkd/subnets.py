@@ -38,6 +38,7 @@ POOLS = network.subnetpool
 OWN_PORTS = (ports.DHCP,)
 NAMESERVERS_MAX = 5
 ROUTES_MAX = 20
+MTU_MIN = {4: 68, 6: 1280}
 
 
 async def get(db: Connection, subnet_id: str) -> Row:
@@ -60,6 +61,16 @@ def check_net(net: Net, version: int) -> None:
         raise invalid(f"Loopback network {net} is not allowed for subnets")
     if net.version == 4 and net.network_address.is_link_local:
         raise invalid(f"Link-local network {net} is not allowed for subnets")
+
+
+def check_mtu(mtu: int, version: int) -> None:
+    """Raise Fault 409 when a network is too narrow for a version of IP (RFC 791, RFC 8200)."""
+    least = MTU_MIN[version]
+    if mtu < least:
+        raise in_use(
+            "NetworkMTUSubnetConflict",
+            f"Invalid network MTU {mtu}: a subnet of IPv{version} needs at least {least}.",
+        )
 
 
 def check_modes(given: Mapping[str, Any], net: Net) -> None:

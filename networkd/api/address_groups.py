@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, ClassVar
 
 from core import rows
@@ -24,13 +23,13 @@ from networkd.api.resource import (
 from networkd.fault import NetworkFault, bad, in_use, malformed
 from networkd.listing import View
 from networkd.tables import security_group
-from networkd.values import SHOWN_ONLY, Attribute, address_or_cidr, array
+from networkd.values import SHOWN_ONLY, Attribute, array, cidr
 
 
 def prefix(value: Any, name: str) -> str:
-    """An address is a prefix of full length."""
-    found = address_or_cidr(value, name)
-    return str(ipaddress.ip_network(found))
+    """A network; one address is a prefix of full length."""
+    found: str = cidr(value, name)
+    return found
 
 
 ADDRESSES = array(prefix)
@@ -93,7 +92,7 @@ class AddressGroups(Resource):
         await super().delete(db, call, row)
 
     def _given(self, call: Call) -> list[str]:
-        item = self._inside(call)
+        item = call.body.get(self.singular, call.body)
         if not isinstance(item, dict) or set(item) != {"addresses"}:
             raise malformed("The body must be an address group with its addresses.")
         found: list[str] = ADDRESSES(item["addresses"], "addresses")

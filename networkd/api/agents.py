@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from core import rows
-from core.api.call import Call
+from core.api.call import Answer, Call
 from core.api.route import Route
 from core.database import Connection
 from core.rows import Row
@@ -29,6 +29,7 @@ BINARY = {
     METADATA_AGENT: "neutron-metadata-agent",
 }
 Views = list[View]
+NULL = Answer(b"null")  # what Neutron answers when it has nothing to say
 ATTRIBUTES = frozenset(
     {
         "id",
@@ -185,14 +186,14 @@ class Agents:
             raise malformed(f"Unable to find '{name}' in request body")
         return str(uuid(call.body[name], name))
 
-    async def add_router(self, call: Call) -> None:
+    async def add_router(self, call: Call) -> Answer:
         """Let a router live there. Raises Fault 409 when it lives elsewhere."""
         name = self._named(call, "router_id")
         async with self._service.write() as db:
             agent = await self._agent(db, call, L3_AGENT)
             row = await routers.get(db, name)
             if row["host"] == agent["host"]:
-                return
+                return NULL
             if row["host"]:
                 raise in_use(
                     "RouterHostedByL3Agent",
@@ -201,6 +202,7 @@ class Agents:
             if not (agent["admin_state_up"] and agent["_alive"]):
                 raise NetworkFault(404, "InvalidL3Agent", f"Agent {agent['id']} is not usable.")
             await serving.place_router(db, row, agent["host"])
+        return NULL
 
     async def drop_router(self, call: Call) -> None:
         """Take a router from there; another living host gets it, if there is one."""
@@ -249,7 +251,7 @@ class Agents:
             ]
             return {"networks": [_public(one) for one in await self._networks.shown(db, found)]}
 
-    async def add_network(self, call: Call) -> None:
+    async def add_network(self, call: Call) -> Answer:
         """Let a host serve a network although no guest of it is there."""
         name = self._named(call, "network_id")
         async with self._service.write() as db:
@@ -262,6 +264,7 @@ class Agents:
                 )
             await rows.insert(db, serving.GIVEN, {"network_id": name, "host": agent["host"]})
             await serving.refresh_dhcp(db, self._service, name)
+        return NULL
 
     async def drop_network(self, call: Call) -> None:
         """Take that back. Raises Fault 409 while guests are there."""

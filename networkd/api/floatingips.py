@@ -10,7 +10,7 @@ from core import rows
 from core.api.call import Call
 from core.database import Connection
 from core.rows import Row
-from networkd import floating, notices, ports
+from networkd import floating, networks, notices, ports
 from networkd.api.resource import (
     STANDARD,
     TAGGED,
@@ -91,7 +91,7 @@ class FloatingIps(Resource):
         forwarded: dict[str, list[View]] = {}
         for part in ports.pieces(row["id"] for row in found):
             for one in await floating.forwardings_of(db, *part):
-                forwarded.setdefault(one["floatingip_id"], []).append(brief(one))
+                forwarded.setdefault(one["floatingip_id"], []).append(summary(one))
         return [
             {
                 **self._view(row, row["router_id"] in living),
@@ -162,13 +162,20 @@ class FloatingIps(Resource):
         inner = await ports.get(db, port_id)
         own = inner["project_id"] in {row["project_id"], call.identity.project_id}
         if not own and not call.may("context_is_admin"):
-            raise absent("Port", port_id)
+            home = await networks.get(db, inner["network_id"])
+            if not call.may("get_port", of={**inner, "network:project_id": home["project_id"]}):
+                raise absent("Port", port_id)
+            raise bad(
+                f"Cannot process floating IP association with port {port_id}, since that is owned by a different project"
+            )
         network_id = row["floating_network_id"]
         return await floating.point(db, network_id, inner, text_, own=row["id"])
 
     async def update(self, db: Connection, call: Call, row: Row, given: Row) -> None:
         """`port_id` null lets go of the port."""
         columns = {name: value for name, value in given.items() if name == "description"}
+        if not given:  # as in Neutron, an empty change lets go of the port
+            given = {"port_id": None}
         if "port_id" in given or "fixed_ip_address" in given:
             wanted = {"port_id": row["port_id"], **given}
             if wanted["port_id"] and await floating.forwardings_of(db, row["id"]):
@@ -188,8 +195,13 @@ class FloatingIps(Resource):
             await notices.note(db, self.service, row["port_id"], columns["port_id"])
 
     async def delete(self, db: Connection, call: Call, row: Row) -> None:
-        """With its port."""
+        """With its port, unless it forwards ports."""
         del call
+        if await floating.forwardings_of(db, row["id"]):
+            raise in_use(
+                "FipInUseByPortForwarding",
+                f"Floating IP {row['id']} in use by Port Forwarding resources.",
+            )
         await notices.note(db, self.service, row["port_id"])
         await floating.remove(db, row)
 
@@ -224,6 +236,15 @@ def brief(row: Row) -> View:
     if row["internal_first"] == row["internal_last"]:
         view["internal_port"] = row["internal_first"]
     return view
+
+
+def summary(row: Row) -> View:
+    """A forwarded port in the view of its floating address."""
+    view = brief(row)
+    names = ["protocol", "internal_ip_address", "internal_port", "external_port"]
+    if "external_port" not in view or "internal_port" not in view:
+        names += ["internal_port_range", "external_port_range"]
+    return {name: view[name] for name in names if name in view}
 
 
 class Forwardings(Resource):
@@ -309,6 +330,7 @@ class Forwardings(Resource):
         row["internal_ip_address"] = four[0].address
         outside = parent["floating_network_id"]
         router_id = await floating.router_between(db, outside, inner["id"], four[0])
+        await self._check_unpointed(db, inner["id"], four[0].address)
         for other in await floating.forwardings_of(db, parent["id"]):
             if other["id"] == row["id"] or other["protocol"] != row["protocol"]:
                 continue
@@ -317,10 +339,28 @@ class Forwardings(Resource):
                 and row["external_first"] <= other["external_last"]
             ):
                 raise bad(f"Port forwarding {other['id']} has some of these outer ports already.")
+            if other["internal_ip_address"] == four[0].address and (
+                other["internal_first"] <= row["internal_last"]
+                and row["internal_first"] <= other["internal_last"]
+            ):
+                raise bad(
+                    f"Port forwarding {other['id']} leads to some of these inner ports already."
+                )
             if parent["router_id"] not in {None, router_id}:
                 raise bad("All forwarded ports of a floating IP lie behind one router.")
         await rows.update(db, router.floatingip, parent["id"], {"router_id": router_id})
         await touch(db, self.service, router.floatingip, parent["id"])
+
+    async def _check_unpointed(self, db: Connection, port_id: str, address_: str) -> None:
+        """Raise Fault 409 when a floating address points at the inner one."""
+        table = router.floatingip
+        if await rows.count(
+            db, table, table.c.port_id == port_id, table.c.fixed_ip_address == address_
+        ):
+            raise in_use(
+                "PortHasBindingFloatingIP",
+                f"Cannot create port forwarding to port {port_id}: a floating IP points at {address_}.",
+            )
 
     async def update(self, db: Connection, call: Call, row: Row, given: Row) -> None:
         """With the same checks as a new one."""

@@ -10,7 +10,7 @@ from core import rows
 from core.api.call import Call
 from core.database import Connection
 from core.rows import Row
-from networkd import floating, groups, networks
+from networkd import floating, groups, networks, ports, subnets
 from networkd.api.resource import NAMED, STANDARD, TAGGED, Conditions, Resource, standard_view
 from networkd.fault import bad, in_use, invalid
 from networkd.listing import View
@@ -35,8 +35,6 @@ TYPE, PHYSICAL, NUMBER = (
     "provider:physical_network",
     "provider:segmentation_id",
 )
-MTU_MIN = 68
-MTU_MIN_V6 = 1280
 MTU_MAX = {VXLAN: UNDERLAY_MTU - VXLAN_OVERHEAD, FLAT: UNDERLAY_MTU, LOCAL: 65_535}
 MTU_DEFAULT = {**MTU_MAX, LOCAL: UNDERLAY_MTU}
 ZONES = array(choice(ZONE))
@@ -187,13 +185,8 @@ class Networks(Resource):
         await rows.update(db, self.table, row["id"], columns)
 
     async def _check_mtu_of_subnets(self, db: Connection, row: Row, mtu: int) -> None:
-        table = network.subnet
-        six = (table.c.network_id == row["id"], table.c.ip_version == 6)
-        if mtu < MTU_MIN_V6 and await rows.count(db, table, *six):
-            raise in_use(
-                "NetworkMTUSubnetConflict",
-                f"Invalid network MTU {mtu}: an IPv6 subnet needs at least {MTU_MIN_V6}.",
-            )
+        for version in {one["ip_version"] for one in await ports.subnets_of(db, row["id"])}:
+            subnets.check_mtu(mtu, version)
 
     async def _check_unshared(self, db: Connection, row: Row) -> None:
         table = port.port
@@ -229,6 +222,6 @@ class Networks(Resource):
 
 
 def check_mtu(mtu: int, kind: str) -> None:
-    """Raise Fault 400 for an MTU that is too small for IP, or too large for what carries it."""
-    if not MTU_MIN <= mtu <= MTU_MAX[kind]:
-        raise invalid(f"Requested MTU {mtu} is not between {MTU_MIN} and {MTU_MAX[kind]}.")
+    """Raise Fault 400 for an MTU that is too large for what carries it."""
+    if mtu > MTU_MAX[kind]:
+        raise invalid(f"Requested MTU {mtu} is larger than {MTU_MAX[kind]}.")

@@ -190,11 +190,18 @@ class Ports(Resource):
                 "Port has security group associated. Cannot disable port security or IP address until"
                 " security group is removed.",
             )
+        kinds = set()
         for name in wanted:
             group = await groups.get(db, name)
+            kinds.add(group["stateful"])
             own = group["project_id"] in {row["project_id"], call.identity.project_id}
             if not own and not call.may("context_is_admin"):
                 raise absent("Security group", name)
+        if len(kinds) > 1:
+            raise in_use(
+                "SecurityGroupConflict",
+                "Stateful and stateless security groups cannot be on one port together.",
+            )
         return list(wanted)
 
     async def update(self, db: Connection, call: Call, row: Row, given: Row) -> None:

@@ -297,6 +297,8 @@ class Resource:
     async def _make(self, db: Connection, call: Call, item: Any) -> View:
         if not isinstance(item, dict):
             raise malformed(f"Invalid input for {self.singular}: it is not an object.")
+        if set(item) == {self.singular} and isinstance(item[self.singular], dict):
+            item = item[self.singular]  # how bulk requests were once written
         body = dict(item)
         project_id = own_project(call, body)
         given = decoded(self.attributes, body, new=True)
@@ -315,10 +317,10 @@ class Resource:
         item = self._inside(call)
         if not isinstance(item, dict):
             raise malformed(f"Invalid input for {self.singular}: it is not an object.")
+        given = decoded(self.attributes, item, new=False)
         async with self.service.write() as db:
             row, view = await self.seen(db, call, call.variables["id"])
             call.absence_is_open = False
-            given = decoded(self.attributes, item, new=False)
             target = {**target_of(view), **{n: v for n, v in given.items() if n != "shared"}}
             self.permit(call, f"update_{self.about}", {**target, "project_id": row["project_id"]})
             self._permit_attributes(call, "update", given, target)
@@ -391,11 +393,12 @@ def listed(call: Call, plural: str, found: Page) -> dict[str, Any]:
     own = call.base + call.route.path.format(**call.variables)
     rest = [pair for pair in call.query.fields if pair[0] not in {"marker", "page_reverse"}]
     links = []
-    if found.more_after and found.views:
-        query = urlencode([*rest, ("marker", found.views[-1]["id"])])
-        links.append({"rel": "next", "href": f"{own}?{query}"})
-    if found.more_before and found.views and call.query.get("marker"):
-        query = urlencode([*rest, ("marker", found.views[0]["id"]), ("page_reverse", "True")])
+    if found.more_after:
+        place = [("marker", found.views[-1]["id"])] if found.views else []
+        links.append({"rel": "next", "href": f"{own}?{urlencode([*rest, *place])}"})
+    if found.more_before:
+        place = [("marker", found.views[0]["id"])] if found.views else []
+        query = urlencode([*rest, *place, ("page_reverse", "True")])
         links.append({"rel": "previous", "href": f"{own}?{query}"})
     if links:
         body[f"{plural}_links"] = links

@@ -112,6 +112,7 @@ class SecurityGroups(Resource):
             )
         if given["project_id"]:
             await groups.ensure_default(db, self.service, given["project_id"])
+        await quotas.check(db, given["project_id"], "security_group_rule", len(groups.ETHERTYPES))
         row = {**self.new_row(given), "is_default": False}
         await rows.insert(db, self.table, row)
         await groups.add_first_rules(db, self.service, row)

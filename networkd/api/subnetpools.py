@@ -42,6 +42,7 @@ from networkd.values import (
 
 PREFIXES = array(cidr, unique=False)
 LENGTH = integer(0, 128)
+LENGTHS = ("min_prefixlen", "max_prefixlen", "default_prefixlen")
 SMALLEST = {4: 8, 6: 64}
 
 
@@ -89,9 +90,6 @@ class SubnetPools(Resource):
         plain_ones = (
             "name",
             "prefixes",
-            "min_prefixlen",
-            "max_prefixlen",
-            "default_prefixlen",
             "default_quota",
             "shared",
             "is_default",
@@ -102,6 +100,7 @@ class SubnetPools(Resource):
             {
                 **standard_view(row),
                 **{name: row[name] for name in plain_ones},
+                **{name: str(row[name]) for name in LENGTHS},  # texts, as the reference has them
                 "address_scope_id": None,
             }
             for row in found

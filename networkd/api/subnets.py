@@ -148,6 +148,8 @@ class Subnets(Resource):
         text = given["cidr"] if pool is None else await subnets.cut_from(db, pool, given)
         net = ipaddress.ip_network(text)
         subnets.check_net(net, given["ip_version"])
+        home = await networks.get(db, given["network_id"])
+        subnets.check_mtu(home["mtu"], given["ip_version"])
         subnets.check_modes(given, net)
         subnets.check_names(net, given)
         await subnets.check_alone(db, given["network_id"], net)

@@ -194,7 +194,7 @@ def test_translations_are_told_with_their_router(site: NetworkSite) -> None:
         "protocol": "udp",
         "external_port_range": "5000:5009",
         "internal_port_range": "6000:6009",
-        "internal_port_id": port["id"],
+        "internal_port_id": site.make("port", network_id=net["id"])["id"],
     }
     path = f"/floatingips/{other['id']}/port_forwardings"
     assert site.call("POST", path, {"port_forwarding": forwarding}).status == 201

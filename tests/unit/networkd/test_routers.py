@@ -230,7 +230,13 @@ def test_ports_are_forwarded(site: NetworkSite) -> None:
     assert one["external_port"] == 8080
     assert site.show("floatingip", made["id"])["router_id"] == router["id"]
     assert site.call("POST", path, {"port_forwarding": web}).status == 400
-    udp = {**web, "protocol": "udp"}
+    same = {**web, "external_port": 8081}
+    assert site.call("POST", path, {"port_forwarding": same}).status == 400
+    kept = site.call("DELETE", f"/floatingips/{made['id']}")
+    assert kind_of(kept) == "409 FipInUseByPortForwarding"
+    second = {"floatingip": {"floating_network_id": outside["id"], "port_id": port["id"]}}
+    assert kind_of(site.call("POST", "/floatingips", second)) == "400 PortHasPortForwarding"
+    udp = {**web, "protocol": "udp", "internal_port": 53}
     assert site.call("POST", path, {"port_forwarding": udp}).status == 201
     assert len(site.call("GET", path).body["port_forwardings"]) == 2
     assert site.call("GET", path, who="other").body["port_forwardings"] == []

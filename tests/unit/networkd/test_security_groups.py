@@ -106,6 +106,7 @@ def test_a_rule_is_made_once_and_removed(site: NetworkSite) -> None:
         {"protocol": "icmp", "port_range_max": 3},
         {"protocol": "esp", "port_range_min": 1, "port_range_max": 2},
         {"protocol": "ipv6-icmp", "ethertype": "IPv4"},
+        {"protocol": 58, "ethertype": "IPv4"},
         {"remote_ip_prefix": "fd00::/64", "ethertype": "IPv4"},
         {"remote_ip_prefix": "x"},
         {"remote_ip_prefix": "10.0.0.0/8", "remote_group_id": "self"},
@@ -145,7 +146,7 @@ def test_the_rules_quota_holds(site: NetworkSite) -> None:
 
 def test_groups_of_addresses_change_one_by_one(site: NetworkSite) -> None:
     """And stay while a rule names them."""
-    made = site.make("address_group", name="office", addresses=["192.0.2.1", "10.0.0.0/8"])
+    made = site.make("address_group", name="office", addresses=["192.0.2.1/32", "10.0.0.0/8"])
     assert made["addresses"] == ["192.0.2.1/32", "10.0.0.0/8"]
     path = f"/address-groups/{made['id']}"
 
@@ -155,7 +156,7 @@ def test_groups_of_addresses_change_one_by_one(site: NetworkSite) -> None:
 
     assert len(change("add", "fd00::/64").body["address_group"]["addresses"]) == 3
     assert kind_of(change("add", "fd00::/64")) == "400 AddressesAlreadyExist"
-    assert kind_of(change("remove", "192.0.2.9")) == "404 AddressesNotFound"
+    assert kind_of(change("remove", "192.0.2.9/32")) == "404 AddressesNotFound"
     assert change("remove", "10.0.0.0/8").status == 200
     assert change("remove", "10.0.0.0/33").status == 400
     group = site.make("security_group", name="web")
