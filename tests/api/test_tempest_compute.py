@@ -146,5 +146,5 @@ def test_tempest_finds_the_compute_api_as_documented(
         for name, result in results.items()
         if result == "FAILED"
     }
-    assert failed <= FAILING, output[-20_000:]
+    assert failed <= FAILING, f"{sorted(failed - FAILING)}\n{output[-20_000:]}"
     assert counts["ok"] >= TEST_COUNT_MIN, output[-5000:]
