@@ -122,6 +122,7 @@ def system() -> list[Entry]:
         *(directory(name) for name in DIRECTORIES),
         program("bin/busybox", busybox),
         *(link(f"bin/{name}", "busybox") for name in names if name != "busybox"),
+        link("var/run", "../run"),
         program("init", (HERE / "init.sh").read_bytes()),
         program("etc/dhcp.sh", (HERE / "dhcp.sh").read_bytes()),
         text("etc/passwd", "root::0:0:root:/root:/bin/sh\n"),

@@ -39,7 +39,7 @@ fi
 
 configure() { # an interface by DHCP
   ip link set "$1" up
-  udhcpc -i "$1" -n -q -O staticroutes -O mtu -t 6 -T 1 -A 1 -s /etc/dhcp.sh >"/run/dhcp.$1" 2>&1 && say "$1 has $(ip -4 -o addr show dev "$1" | awk '{print $4}')" || say "$1 has no address"
+  udhcpc -i "$1" -n -p "/run/udhcpc.$1.pid" -O staticroutes -O mtu -t 6 -T 1 -A 1 -s /etc/dhcp.sh >"/run/dhcp.$1" 2>&1 && say "$1 has $(ip -4 -o addr show dev "$1" | awk '{print $4}')" || say "$1 has no address"
 }
 for path in /sys/class/net/eth*; do [ -e "$path" ] && configure "${path##*/}"; done
 
