@@ -77,17 +77,23 @@ NETWORK = Shape(
 )
 FILE = Shape({"path": text(), "contents": base64_text(1 << 20)}, ["path"], more=False)
 HINTS = Shape(
-    {
-        "group": uuid,
-        "different_host": anything,
-        "same_host": anything,
-        "query": anything,
-        "target_cell": text(1, 255),
-        "different_cell": anything,
-        "build_near_host_ip": text(1, 64),
-        "cidr": text(1, 64),
-    }
+    {"group": uuid, "different_host": anything, "same_host": anything},
+    more=False,  # what a scheduler keeps for itself is not taken from users (CVE-2026-46448)
 )
+HINTS_NOT_BUILT = frozenset(
+    {"query", "target_cell", "different_cell", "build_near_host_ip", "cidr"}
+)
+
+
+def hints(value: dict[str, Any], where: str) -> None:
+    """Hints for the scheduler. Raises Fault 400, 501."""
+    for key in value:
+        if key in HINTS_NOT_BUILT:
+            raise not_built(f"The scheduler hint {key}")
+    HINTS(value, where)
+    for key in ("same_host", "different_host"):
+        named = value.get(key, [])
+        array(uuid)(named if isinstance(named, list) else [named], f"{where}.{key}")
 
 
 def networks(value: Any, where: str) -> None:
@@ -208,8 +214,8 @@ def fit(
 CREATE = Shape(
     {
         "server": plain_object,
-        "os:scheduler_hints": HINTS,
-        "OS-SCH-HNT:scheduler_hints": HINTS,
+        "os:scheduler_hints": plain_object,
+        "OS-SCH-HNT:scheduler_hints": plain_object,
     },
     ["server"],
     more=False,

@@ -93,7 +93,7 @@ class Servers:
         server_shape.fit(
             given, server_shape.CREATED, call.microversion, required=("name", "flavorRef")
         )
-        server_shape.HINTS(hints, "os:scheduler_hints")
+        server_shape.hints(hints, "os:scheduler_hints")
         target = about({"project_id": call.identity.project_id, "user_id": call.identity.user_id})
         if given.get("networks"):
             call.allow(f"{API}servers:create:attach_network", of=target)
