@@ -27,3 +27,11 @@ def small(tmp_path: Path) -> Iterator[ComputeSite]:
     made = ComputeSite(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComputeSite]:
+    """One for all tests of a module that leave nothing behind."""
+    made = ComputeSite(tmp_path_factory.mktemp("compute"))
+    yield made
+    made.close()

@@ -48,11 +48,11 @@ def asked(**attributes: Any) -> dict[str, Any]:
         ({"personality": []}, "personality"),
     ],
 )
-def test_what_makes_no_sense_is_refused(small: ComputeSite, attributes: Any, word: str) -> None:
-    reply = small.call("POST", "/servers", asked(**attributes))
+def test_what_makes_no_sense_is_refused(shared: ComputeSite, attributes: Any, word: str) -> None:
+    reply = shared.call("POST", "/servers", asked(**attributes))
     assert reply.status == 400, reply
     assert word in reply.body["badRequest"]["message"], reply
-    assert small.call("GET", "/servers").body["servers"] == []
+    assert shared.call("GET", "/servers").body["servers"] == []
 
 
 def test_an_image_that_is_larger_than_the_flavor_is_refused(small: ComputeSite) -> None:

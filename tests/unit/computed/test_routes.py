@@ -19,10 +19,10 @@ OPEN = {("GET", "/"), ("GET", "/v2.1")}
 GUARDS = {PUBLIC: "nobody: public", OWN: "any valid token"}
 
 
-def test_every_route_has_a_rule_that_exists(small: ComputeSite) -> None:
+def test_every_route_has_a_rule_that_exists(shared: ComputeSite) -> None:
     """Public ones are named here one by one."""
     known = {rule.name for rule in RULES}
-    for route in (*small.app.table.routes, *placement_routes(small.service)[1:]):
+    for route in (*shared.app.table.routes, *placement_routes(shared.service)[1:]):
         if route.rule == PUBLIC:
             assert (route.method, route.path) in OPEN, route
         elif route.rule != OWN:
@@ -32,34 +32,34 @@ def test_every_route_has_a_rule_that_exists(small: ComputeSite) -> None:
             assert {action.rule for action in inner.actions.values()} <= known
 
 
-def test_no_route_answers_without_a_token(small: ComputeSite) -> None:
-    for route in small.app.table.routes:
+def test_no_route_answers_without_a_token(shared: ComputeSite) -> None:
+    for route in shared.app.table.routes:
         if route.rule == PUBLIC:
             continue
         path = route.path.replace("{", "").replace("}", "")
-        assert small.call(route.method, path, who=None, prefix="/compute").status == 401, route
+        assert shared.call(route.method, path, who=None, prefix="/compute").status == 401, route
 
 
-def test_nobody_but_administrators_reaches_what_is_theirs(small: ComputeSite) -> None:
+def test_nobody_but_administrators_reaches_what_is_theirs(shared: ComputeSite) -> None:
     """403, or 400 and 404 for what is not there; never success."""
     theirs = {rule.name for rule in RULES if rule.check == "rule:context_is_admin"}
-    for route in small.app.table.routes:
+    for route in shared.app.table.routes:
         if route.rule in theirs and "{url_project}" not in route.path:
             path = route.path.replace("{", "").replace("}", "")
             for version in ("2.1", "2.96"):
-                reply = small.call(route.method, path, {}, prefix="/compute", version=version)
+                reply = shared.call(route.method, path, {}, prefix="/compute", version=version)
                 assert reply.status in {400, 403, 404, 501}, (route, reply)
 
 
-def test_only_services_speak_as_hosts(small: ComputeSite) -> None:
+def test_only_services_speak_as_hosts(shared: ComputeSite) -> None:
     """A tenant can neither pose as a host nor read what another's guest is told."""
     for method, path in (
         ("GET", "/host/host1"),
         ("POST", "/host/host1"),
         ("GET", "/metadata/x/openstack"),
     ):
-        assert small.call(method, path, {}, prefix="/compute").status == 403
-        assert small.call(method, path, {}, prefix="/compute", who="service").status in {
+        assert shared.call(method, path, {}, prefix="/compute").status == 403
+        assert shared.call(method, path, {}, prefix="/compute", who="service").status in {
             200,
             400,
             404,
@@ -69,8 +69,8 @@ def test_only_services_speak_as_hosts(small: ComputeSite) -> None:
 @pytest.mark.parametrize(
     ("version", "status"), [(None, 200), ("2.1", 200), ("latest", 200), ("2.97", 406), ("x", 400)]
 )
-def test_versions_are_agreed(small: ComputeSite, version: str | None, status: int) -> None:
-    reply = small.call("GET", "/servers", version=version)
+def test_versions_are_agreed(shared: ComputeSite, version: str | None, status: int) -> None:
+    reply = shared.call("GET", "/servers", version=version)
     assert reply.status == status
     if status == 200:
         assert reply.headers["x-openstack-nova-api-version"].startswith("2.")
@@ -96,8 +96,8 @@ def test_readers_change_nothing(small: ComputeSite) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b'{"server": 1}', b"\xff", b"[" * 100_000])
-def test_bodies_that_are_not_the_object_wanted_are_400(small: ComputeSite, raw: bytes) -> None:
-    reply = small.call("POST", "/servers", raw=raw)
+def test_bodies_that_are_not_the_object_wanted_are_400(shared: ComputeSite, raw: bytes) -> None:
+    reply = shared.call("POST", "/servers", raw=raw)
     assert reply.status == 400
     assert reply.body["badRequest"]["message"]
 
@@ -126,10 +126,10 @@ def served(site: ComputeSite) -> list[str]:
     return sorted(found)
 
 
-def test_the_page_lists_every_operation_and_no_other(small: ComputeSite) -> None:
+def test_the_page_lists_every_operation_and_no_other(shared: ComputeSite) -> None:
     page = (DOCS / "conformance-compute.md").read_text()
     listed = [line for line in page.splitlines() if line.startswith("| `") and " /" in line[:14]]
-    assert sorted(listed) == served(small)
+    assert sorted(listed) == served(shared)
     assert f"{len(listed)} operations" in page
 
 
