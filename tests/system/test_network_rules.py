@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ GROUND = Ground("rs-12345678", tunnel_address="192.0.2.1")
 def namespace() -> Iterator[str]:
     """An empty network namespace."""
     install()
-    name = "lab-rules"
+    name = f"lab-rules-{os.getpid()}"
     run("ip", "netns", "add", name)
     yield name
     run("ip", "netns", "del", name)
