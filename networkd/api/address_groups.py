@@ -23,7 +23,7 @@ from networkd.api.resource import (
 from networkd.fault import NetworkFault, bad, in_use, malformed
 from networkd.listing import View
 from networkd.tables import security_group
-from networkd.values import SHOWN_ONLY, Attribute, array, cidr
+from networkd.values import SHOWN_ONLY, Attribute, Convert, address_or_cidr, array, cidr
 
 
 def prefix(value: Any, name: str) -> str:
@@ -91,11 +91,11 @@ class AddressGroups(Resource):
             )
         await super().delete(db, call, row)
 
-    def _given(self, call: Call) -> list[str]:
+    def _given(self, call: Call, convert: Convert = ADDRESSES) -> list[str]:
         item = call.body.get(self.singular, call.body)
         if not isinstance(item, dict) or set(item) != {"addresses"}:
             raise malformed("The body must be an address group with its addresses.")
-        found: list[str] = ADDRESSES(item["addresses"], "addresses")
+        found: list[str] = convert(item["addresses"], "addresses")
         if not found:
             raise bad("No addresses are given.")
         return found
@@ -123,8 +123,8 @@ class AddressGroups(Resource):
             return await self._change(db, call, row, [*row["addresses"], *given])
 
     async def take(self, call: Call) -> dict[str, Any]:
-        """Addresses that are in it."""
-        given = self._given(call)
+        """Addresses that are in it; one that is no network cannot be."""
+        given = self._given(call, array(address_or_cidr))
         async with self.service.write() as db:
             row, view = await self.seen(db, call, call.variables["id"])
             self.permit(call, "remove_addresses", target_of(view))

@@ -157,6 +157,7 @@ def test_groups_of_addresses_change_one_by_one(site: NetworkSite) -> None:
     assert len(change("add", "fd00::/64").body["address_group"]["addresses"]) == 3
     assert kind_of(change("add", "fd00::/64")) == "400 AddressesAlreadyExist"
     assert kind_of(change("remove", "192.0.2.9/32")) == "404 AddressesNotFound"
+    assert kind_of(change("remove", "192.0.2.9")) == "404 AddressesNotFound"
     assert change("remove", "10.0.0.0/8").status == 200
     assert change("remove", "10.0.0.0/33").status == 400
     group = site.make("security_group", name="web")
