@@ -21,7 +21,7 @@ from core.api.fault import Fault, bad_request
 from core.database import Connection
 from core.rows import Row
 
-BUILD_S = 300
+BUILD_S = 900  # an image may have to be converted first
 SERVER_COUNT_MAX = 1000
 
 

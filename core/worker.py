@@ -114,7 +114,9 @@ class Worker(Generic[S]):
 
     async def _sleep(self) -> None:
         try:
-            async with asyncio.timeout(LOOK_EVERY_S):  # (`wait_for` of 3.11 may lose a cancellation)
+            async with asyncio.timeout(
+                LOOK_EVERY_S
+            ):  # (`wait_for` of 3.11 may lose a cancellation)
                 await self._service.woken.wait()
         except TimeoutError:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from computed import servers
+from computed import hosts, servers
 from computed.service import Service
 from core import rows, worker
 from core.database import Connection
@@ -19,6 +19,7 @@ from core.rows import Row
 Deed: TypeAlias = worker.Deed[Service]
 Finish = worker.Finish
 WAIT_S = 1.0
+SILENT_US = 30_000_000  # a host that reports nothing for so long is not waited for
 POLL_S = 0.05
 POLL_S_MAX = 0.5
 
@@ -77,14 +78,27 @@ class Job:
         return await self.server()
 
     async def until(self, holds: Callable[[Row], bool]) -> Row:
-        """Wait until the host has reported what is waited for; the worker's deadline ends it."""
-        feed = self.service.reported
+        """Wait until the host has reported what is waited for; the worker's deadline ends it.
+
+        Raises Refused when the host has been silent for so long that it will not come.
+        """
+        feed, since_us = self.service.reported, self.service.now_us()
         while True:
             mark = feed.mark
             row = await self.server()
             if holds(row):
                 return row
+            if self.service.now_us() - since_us > SILENT_US:
+                await self._check_heard(row)
             await feed.wait(WAIT_S, mark)
+
+    async def _check_heard(self, row: Row) -> None:
+        async with self.service.database.read() as db:
+            host = await hosts.named(db, row["host"] or "")
+        silent_us = self.service.now_us() - (host["seen_us"] if host else 0)
+        if silent_us > SILENT_US:
+            seconds = silent_us // 1_000_000 if host else 0
+            raise Refused("Silent", f"host {row['host']} has not reported for {seconds} s")
 
     async def off(self) -> Row:
         """Power off and wait."""

@@ -1,6 +1,7 @@
 """Tempest's `tempest.api.compute` against a cloud of real processes with two hosts whose machines exist only in memory.
 
-A part of it, which takes two minutes; docs/conformance-compute.md has the whole, with the command.
+A part of it, which takes a minute and a half; TEMPEST_COMPUTE in the environment is another regular expression. What the whole
+says is in docs/conformance-compute.md.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ from tests.running_cloud import RunningCloud
 
 PART = (
     r"^tempest\.api\.compute\.(flavors|keypairs|limits|admin\.test_flavors|admin\.test_aggregates"
-    r"|admin\.test_quotas|admin\.test_services|admin\.test_hypervisor|servers\.test_create_server"
-    r"|servers\.test_server_metadata|servers\.test_server_tags|servers\.test_server_group"
-    r"|servers\.test_list_server_filters|servers\.test_delete_server|servers\.test_disk_config"
-    r"|volumes\.test_attach_volume\.AttachVolumeTestJSON|images\.test_images_oneserver\.)"
+    r"|admin\.test_quotas|servers\.test_create_server|servers\.test_server_metadata"
+    r"|servers\.test_server_tags|servers\.test_list_server_filters"
+    r"|volumes\.test_attach_volume\.AttachVolumeTestJSON)"
 )
-TEST_COUNT_MIN = 150
+TEST_COUNT_MIN = 110
 FAILING = {
     "keypairs.test_keypairs_v22.KeyPairsV22TestJSON.test_keypairsv22_create_list_show_with_type"
 }

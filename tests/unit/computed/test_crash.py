@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from tests.compute_site import ComputeSite
@@ -128,8 +129,31 @@ def test_a_host_that_does_nothing_gives_everything_back_at_the_deadline(small: C
         api.down = True
     name = small.begin()
     small.die_at(6)
-    small.env.advance(310)
+    small.env.advance(910)
     small.settle(60)
     row = small.show(name)
     assert row["status"] == "ERROR"
     assert "could not be built" in row["fault"]["message"]
+
+
+def test_a_host_that_dies_while_a_server_boots_is_not_waited_for(small: ComputeSite) -> None:
+    """Half a minute of silence ends it with a clear fault, and what was made is given back."""
+    for api in small.apis.values():
+        api.down = True
+    name = small.begin()
+
+    async def later() -> None:
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if small.steps.count >= 7:
+                small.env.advance(40)
+                small.service.reported.wake()
+
+    background = small.loop.create_task(later())
+    small.settle(30)
+    background.cancel()
+    row = small.show(name)
+    assert row["status"] == "ERROR"
+    assert "has not reported for" in row["fault"]["message"]
+    check_nothing(small)
+    assert small.volumes.held == {}
