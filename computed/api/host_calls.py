@@ -16,13 +16,16 @@ from computed.service import Service
 from computed.tables import server as tables
 from core import rows
 from core.api.call import Answer, Call
-from core.api.fault import Fault, bad_request
+from core.api.fault import Fault, bad_request, conflict
 from core.api.route import Route
+from core.database import Connection
+from core.rows import Row
 
 WAIT_S_MAX = 60.0
 LOOK_EVERY_S = 2.0
 HOST_CHARS = 255
 METADATA_DEEP = 8
+PASSWORD_BYTES_MAX = 1020
 
 
 class HostCalls:
@@ -45,6 +48,8 @@ class HostCalls:
         for depth in range(METADATA_DEEP):
             found.append(Route("GET", path, told, self.metadata))
             path += f"/{{s{depth}}}"
+        kept = "/metadata/{port_id}/openstack/{version}/password"
+        found.append(Route("POST", kept, told, self.set_password, 200))
         return found
 
     async def wanted(self, call: Call) -> Answer:
@@ -85,14 +90,8 @@ class HostCalls:
     async def metadata(self, call: Call) -> Answer:
         """What the guest behind a port is told."""
         call.allow()
-        table = servers.NICS
         async with self._database.read() as db:
-            nic = await rows.first(
-                db, tables.nic.select().where(table.c.port_id == call.variables["port_id"])
-            )
-            if nic is None:
-                raise Fault(404, "There is no server at that port.")
-            row = await servers.get(db, nic["server_id"])
+            row = await self._behind(db, call)
             disks = await servers.disks_of(db, row["id"])
             nics = await servers.nics_of(db, row["id"])
         segments = [
@@ -129,6 +128,27 @@ class HostCalls:
             "reasons": [dict(zip(("host", "filter", "why"), one, strict=True)) for one in reasons],
             "host_count": known,
         }
+
+    async def _behind(self, db: Connection, call: Call) -> Row:
+        """The server behind the port in the path. Raises Fault 404."""
+        where = tables.nic.c.port_id == call.variables["port_id"]
+        nic = await rows.first(db, tables.nic.select().where(where))
+        if nic is None:
+            raise Fault(404, "There is no server at that port.")
+        return await servers.get(db, nic["server_id"])
+
+    async def set_password(self, call: Call) -> Answer:
+        """Keep the password that a guest has made and encrypted; once, until its user has cleared it."""
+        call.allow()
+        if not 0 < len(call.raw) <= PASSWORD_BYTES_MAX:
+            raise bad_request(f"A password has 1 to {PASSWORD_BYTES_MAX} bytes.")
+        async with self._database.write() as db:
+            row = await self._behind(db, call)
+            if row["password"]:
+                raise conflict("The password has been set before.")
+            text = call.raw.decode("utf-8", "replace")
+            await servers.change(db, self._service, row["id"], password=text)
+        return Answer(b"", headers=(("Content-Type", "text/plain"),))
 
 
 def _seconds(text: str | None) -> float:

@@ -132,6 +132,27 @@ def test_guests_are_told_of_themselves_by_their_port_alone(small: ComputeSite) -
     assert base64.b64decode(drive["openstack/latest/user_data"]) == b"#!/bin/sh\n"
 
 
+def test_a_guest_keeps_its_password_once(small: ComputeSite) -> None:
+    """Encrypted by the guest, shown to its user, cleared by them; nobody else's port changes it."""
+    name = small.boot()["id"]
+    path = f"/metadata/{next(iter(small.networks.ports))}/openstack/2013-10-17/password"
+
+    def post(data: bytes, who: str = "service") -> int:
+        return small.call("POST", path, raw=data, who=who, prefix="/compute").status
+
+    assert post(b"secret", who="demo") == 403
+    assert post(b"") == 400
+    assert post(b"x" * 1021) == 400
+    assert post(b"secret") == 200
+    assert post(b"other") == 409
+    where = f"/servers/{name}/os-server-password"
+    assert small.call("GET", where).body == {"password": "secret"}
+    assert small.call("DELETE", where).status == 204
+    assert post(b"other") == 200
+    gone = "/metadata/absent/openstack/2013-10-17/password"
+    assert small.call("POST", gone, raw=b"x", who="service", prefix="/compute").status == 404
+
+
 def test_keys_are_given_or_made(small: ComputeSite) -> None:
     made = small.call("POST", "/os-keypairs", {"keypair": {"name": "a"}}, version="2.60")
     assert "BEGIN RSA PRIVATE KEY" in made.body["keypair"]["private_key"]
