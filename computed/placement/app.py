@@ -6,7 +6,8 @@ from typing import Any
 
 from computed.placement.claims_api import Allocations
 from computed.placement.fault import refusal
-from computed.placement.providers import Names, Providers
+from computed.placement.names import Names
+from computed.placement.providers import Providers
 from computed.service import Service
 from computed.version import PLACEMENT
 from core.api.app import App, Authenticate, Dialect
