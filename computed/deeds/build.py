@@ -97,6 +97,8 @@ async def delete(service: Service, work: Row) -> Finish:
         await job.change(present=False)
     await job.until(is_gone_or_lost(service))
     await parts.drop_everything(job)
+    if row["hints"].get("shelved_image"):
+        await service.images.delete(row["hints"]["shelved_image"])
 
     async def finish(db: Connection) -> None:
         now_us = service.now_us()

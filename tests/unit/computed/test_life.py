@@ -185,6 +185,16 @@ def test_shelved_servers_are_on_no_host_and_come_back(site: ComputeSite) -> None
     assert [image.name for image in site.images.held.values()] == ["tiny"]
 
 
+def test_a_shelved_server_goes_with_its_image(small: ComputeSite) -> None:
+    name = small.boot()["id"]
+    small.act(name, "shelve")
+    small.call("DELETE", f"/servers/{name}")
+    small.settle()
+    assert small.status(name) == "gone"
+    assert [image.name for image in small.images.held.values()] == ["tiny"]
+    assert small.volumes.held == {}
+
+
 def test_an_image_of_a_server_is_filled_and_its_snapshot_goes(small: ComputeSite) -> None:
     name = small.boot()["id"]
     reply = small.act(name, "createImage", {"name": "kept"})
