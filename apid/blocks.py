@@ -10,7 +10,7 @@ from authd.authority import Authority
 from blockd import settings
 from blockd.app import PREFIX, make_app, prepare, worker_of
 from blockd.calls import DaemonExports
-from blockd.neighbours import HttpImages, SwiftChunks
+from blockd.neighbours import HttpImages, HttpServers, SwiftChunks
 from blockd.rules import RULES
 from blockd.s3_chunks import S3Chunks
 from blockd.service import Service
@@ -57,6 +57,7 @@ async def open_blocks(
         HttpImages(f"{api}/image", identity),
         own_store if target is None else S3Chunks(env, target),
         config.node,
+        HttpServers(f"{api}/compute", identity),
     )
     await prepare(service)
     app = make_app(service, door(authority, TYPE, PREFIX), api)

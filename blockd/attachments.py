@@ -15,6 +15,7 @@ from blockd.port import ExportInfo, Limits
 from blockd.service import Service
 from blockd.tables import attachment
 from core import rows
+from core.api.call import Call
 from core.api.fault import Fault, bad_request
 from core.database import Connection
 from core.rows import Row
@@ -22,6 +23,14 @@ from core.rows import Row
 TABLE = attachment.attachment
 ATTACH_S = 3600  # how long a client may take between saying that it will attach and doing so
 DETACH_S = 3600
+
+
+async def check_let_go(service: Service, call: Call, row: Row | None) -> None:
+    """CVE-2023-2088: what a server uses is detached by Compute, not behind its back. Raises Fault 409, Unavailable."""
+    if row is None or row["instance_id"] is None or call.may("service_role"):
+        return
+    if await service.servers.uses(row["instance_id"], row["volume_id"]):
+        raise Fault(409, f"Detach volume from instance {row['instance_id']} using the Compute API")
 
 
 async def get(db: Connection, attachment_id: str) -> Row:

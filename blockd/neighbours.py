@@ -174,3 +174,22 @@ class SwiftChunks:
         reply = await self._call("DELETE", self._path(container, name))
         if reply.status != 404:
             check(reply, f"object {name}")
+
+
+class HttpServers:
+    """`blockd.port.Servers` over the Compute API."""
+
+    def __init__(self, base: str, identity: ServiceIdentity) -> None:
+        self._client = Client(base)
+        self._identity = identity
+
+    async def uses(self, server_id: str, volume_id: str) -> bool:
+        """A server's attachment of the volume is there."""
+        server, volume = quote(server_id, safe=""), quote(volume_id, safe="")
+        path = f"/v2.1/servers/{server}/os-volume_attachments/{volume}"
+        headers = {"X-Auth-Token": self._identity.token()}
+        reply = await self._client.call("GET", path, headers=headers)
+        if reply.status in {400, 404}:
+            return False
+        check(reply, f"volumes of server {server_id}")
+        return True

@@ -127,3 +127,20 @@ class Chunks(Protocol):
     async def delete(self, container: str, name: str) -> None:
         """Remove an object; one that is not there is no error."""
         ...
+
+
+class Servers(Protocol):
+    """The Compute API, as far as volumes must know of servers."""
+
+    async def uses(self, server_id: str, volume_id: str) -> bool:
+        """Compute knows this server and says that the volume is attached to it. Raises Unavailable."""
+        ...
+
+
+class NoServers:
+    """A cloud without servers."""
+
+    async def uses(self, server_id: str, volume_id: str) -> bool:
+        """None does."""
+        del server_id, volume_id
+        return False

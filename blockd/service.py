@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from blockd.port import Chunks, Exports, Images
+from blockd.port import Chunks, Exports, Images, NoServers, Servers
 from core.api.app import uuid_text
 from core.database import Database
 from core.env import Env
@@ -29,6 +29,7 @@ class Service:
     images: Images
     chunks: Chunks
     node: str = "localhost"
+    servers: Servers = field(default_factory=NoServers)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -156,6 +156,16 @@ class MemoryChunks:
         return sorted(name for name in held if name.startswith(prefix))[:2]
 
 
+class KnownServers:
+    """`blockd.port.Servers` in memory."""
+
+    def __init__(self) -> None:
+        self.uses_of: set[tuple[str, str]] = set()
+
+    async def uses(self, server_id: str, volume_id: str) -> bool:
+        return (server_id, volume_id) in self.uses_of
+
+
 class BlockSite:
     """The API behind one method, `call`; work is done when a test says `settle`, or after every call."""
 
@@ -171,6 +181,7 @@ class BlockSite:
         self.images = MemoryImages(self.volumes)
         self.chunks = MemoryChunks()
         self.policy_file = directory / "policy" / "block.yaml"
+        self.servers = KnownServers()
         self.service = Service(
             self.env,
             self.database,
@@ -180,6 +191,7 @@ class BlockSite:
             self.images,
             self.chunks,
             "node1",
+            self.servers,
         )
         self.run(prepare(self.service))
         verifier = Authenticator(self.env, self.keyring, RevocationList())

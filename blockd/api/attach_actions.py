@@ -163,6 +163,7 @@ class AttachActions:
             volumes.check_status(row, "in-use", "detaching")
             found = await attachments.of_volume(db, row["id"])
             one = attachments.named(found, given.get("attachment_id"))
+        await attachments.check_let_go(self._service, call, one)
         await self._drop(row, one)
 
     async def _drop(self, row: Row, one: Row | None) -> None:
@@ -183,6 +184,7 @@ class AttachActions:
             one = attachments.named(found, given.get("attachment_id"))
         if one is None:
             raise bad_request(f"Volume {row['id']} is not attached.")
+        await attachments.check_let_go(self._service, call, one)
         await self._drop(row, one)
 
     async def initialize(self, call: Call) -> dict[str, Any]:
@@ -211,9 +213,11 @@ class AttachActions:
             row = await self._row(db, call)
             found = await attachments.of_volume(db, row["id"])
         host = connector.get("host")
-        for one in found:
-            if host is None or one["host"] == host:
-                await self._service.exports.close(one["id"])
-                if one["status"] != "attached":
-                    async with self._database.write() as db:
-                        await attachments.remove(db, self._service, one)
+        mine = [one for one in found if host is None or one["host"] == host]
+        for one in mine:
+            await attachments.check_let_go(self._service, call, one)
+        for one in mine:
+            await self._service.exports.close(one["id"])
+            if one["status"] != "attached":
+                async with self._database.write() as db:
+                    await attachments.remove(db, self._service, one)

@@ -202,6 +202,7 @@ class Attachments:
         async with self._database.read() as db:
             row = await self._row(db, call)
         await self._check_caller(call, row)
+        await attachments.check_let_go(self._service, call, row)
         await self._service.exports.close(row["id"])
         async with self._database.write() as db:
             await attachments.remove(db, self._service, row)

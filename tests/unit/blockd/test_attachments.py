@@ -79,6 +79,25 @@ def test_what_an_instance_uses_is_not_taken_from_it(site: BlockSite) -> None:
     assert site.admin("DELETE", f"/attachments/{one['id']}").status == 200
 
 
+def test_what_compute_says_a_server_uses_is_let_go_by_compute_alone(site: BlockSite) -> None:
+    """CVE-2023-2088: by the old actions too, and by an administrator; a server that Compute does not know holds nothing."""
+    volume = site.make("volume", size=1)["id"]
+    action = f"/volumes/{volume}/action"
+    attached = {"instance_uuid": INSTANCE, "mountpoint": "/dev/vdb"}
+    assert site.admin("POST", action, {"os-attach": attached}).status == 202
+    site.servers.uses_of.add((INSTANCE, volume))
+    for body in (
+        {"os-detach": {}},
+        {"os-terminate_connection": {"connector": {"ip": "192.0.2.1"}}},
+        {"os-force_detach": {"connector": CONNECTOR}},
+    ):
+        assert site.admin("POST", action, body).status == 409, body
+    assert status(site, volume) == "in-use"
+    site.servers.uses_of.clear()
+    assert site.admin("POST", action, {"os-detach": {}}).status == 202
+    assert status(site, volume) == "available"
+
+
 def test_a_reservation_that_nobody_completes_is_given_up(site: BlockSite) -> None:
     """After a day; the export that was opened for it is closed."""
     volume = site.make("volume", size=1)["id"]
