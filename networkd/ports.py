@@ -195,7 +195,9 @@ async def drop(db: Connection, port_id: str) -> None:
         {"port_id": None, "fixed_ip_address": None, "router_id": None},
         router.floatingip.c.port_id == port_id,
     )
-    await rows.delete(db, router.forwarding, router.forwarding.c.internal_port_id == port_id)
+    table = router.forwarding
+    if await rows.delete(db, table, table.c.internal_port_id == port_id):
+        await _let_go(db)
     await rows.delete(db, TABLE, TABLE.c.id == port_id)
 
 
@@ -209,6 +211,19 @@ async def forget_addresses(db: Connection, port_id: str, kept: set[str]) -> None
         router.floatingip.c.fixed_ip_address.not_in(kept),
     )
     table = router.forwarding
-    await rows.delete(
-        db, table, table.c.internal_port_id == port_id, table.c.internal_ip_address.not_in(kept)
+    gone = (table.c.internal_port_id == port_id, table.c.internal_ip_address.not_in(kept))
+    if await rows.delete(db, table, *gone):
+        await _let_go(db)
+
+
+async def _let_go(db: Connection) -> None:
+    """Floating addresses that point nowhere and forward nothing any more need no router."""
+    table = router.floatingip
+    await rows.update_where(
+        db,
+        table,
+        {"router_id": None},
+        table.c.port_id.is_(None),
+        table.c.router_id.is_not(None),
+        table.c.id.not_in(sa.select(router.forwarding.c.floatingip_id)),
     )
