@@ -180,10 +180,18 @@ async def views(db: Connection, service: Service) -> list[HostView]:
             if one["metadata"].get(ZONE_KEY):
                 zone.setdefault(name, one["metadata"][ZONE_KEY])
     stocks: dict[str, dict[str, Stock]] = {}
-    for row in (await db.execute(sa.select(providers.inventory))).mappings():
-        stocks.setdefault(row["provider_id"], {})[row["resource_class"]] = Stock(
-            row["total"], row["used"], row["reserved"], row["allocation_ratio"], row["max_unit"]
-        )
+    columns = providers.inventory.c
+    statement = sa.select(
+        columns.provider_id,
+        columns.resource_class,
+        columns.total,
+        columns.used,
+        columns.reserved,
+        columns.allocation_ratio,
+        columns.max_unit,
+    )
+    for provider_id, name, *sizes in (await db.execute(statement)).all():
+        stocks.setdefault(provider_id, {})[name] = Stock(*sizes)
     traits: dict[str, set[str]] = {}
     for row in (await db.execute(sa.select(providers.provider_trait))).mappings():
         traits.setdefault(row["provider_id"], set()).add(row["trait"])
