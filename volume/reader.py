@@ -33,6 +33,12 @@ class Reader:
         self._held_bytes = 0
         self._coming: dict[Key, asyncio.Future[None]] = {}
 
+    def clear(self) -> None:
+        """Drop what is kept; it may be read again."""
+        self._pieces.clear()
+        self._chunks.clear()
+        self._held_bytes = 0
+
     async def piece(self, row: Row, number: int) -> Piece:
         """An entry's object. Raises NotFound."""
         found = self._pieces.get(number)

@@ -141,6 +141,7 @@ class Window:
                 await self.reader.load(piece, number, first, last)
 
     def close(self) -> None:
-        """Stop reading ahead."""
+        """Stop reading ahead, and hold no data any more: what refers to this may live on for long."""
         for task in self._tasks:
             task.cancel()
+        self.reader.clear()
