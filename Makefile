@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.ready
 DEV_STAMP := $(VENV)/.ready-dev
 
-.PHONY: help setup dev up test fmt lint types imports tidy quick sim api system bench clean
+.PHONY: help setup dev up test fmt lint types imports tidy quick sim databases api system bench clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ quick: dev ## Everything that needs no processes, under two minutes
 
 sim: setup ## Deterministic simulation: make sim N=500, or SEED=7
 	@$(BIN)/ringstack sim $(if $(SEED),--seed $(SEED),--seeds $(or $(N),200))
+
+databases: dev ## Every service on SQLite and on PostgreSQL
+	@RINGSTACK_ALL_DATABASES=1 $(BIN)/python -m pytest -n 2 -q tests/unit
 
 api: dev ## Real clients against a real cloud
 	@$(BIN)/python -m pytest -q tests/api

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+log = logging.getLogger("ringstack.database")
+
 BUSY_TIMEOUT_MS = 10_000
+CLOSE_S = 5.0
 POOL_SIZE = 5
 WRITE = "ringstack_write"
 ADVISORY_LOCK = 0x52_49_4E_47  # any number of ours
@@ -63,8 +67,12 @@ class Database:
             await tell()
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self.engine.dispose()
+        """Close all connections; one that does not answer is left to the system after a while."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.engine.dispose()
+        except TimeoutError:
+            log.warning("a connection to the database does not close")
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -35,6 +35,7 @@ from core.identity import Identity
 from core.keyring import Keyring
 from core.policy import Policy
 from core.revocation import RevocationList
+from tests.ending import end_all
 from tests.identity_site import MovableEnv, Reply, reply_of
 
 ROLES = {
@@ -484,11 +485,7 @@ class ComputeSite:
         self.loop.close()
 
     async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.database.close()
+        await end_all(self.database)
 
     def token(self, who: str) -> str:
         """`admin`, `demo` (a member), `demo:reader`, `other`, `service`, …: project and, after a colon, persona."""

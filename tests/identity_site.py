@@ -17,6 +17,7 @@ from core.database import Database
 from core.http import Request, Response
 from core.keyring import Keyring
 from core.real import RealEnv
+from tests.ending import end_all
 
 ADMIN_PASSWORD = "admin-secret"
 DEMO_PASSWORD = "demo-secret"
@@ -97,11 +98,7 @@ class IdentitySite:
         self.loop.close()
 
     async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.database.close()
+        await end_all(self.database)
 
     def call(
         self,

@@ -17,6 +17,7 @@ from core.http import Request
 from core.identity import Identity
 from imaged.app import make_service, open_library
 from imaged.settings import FILE
+from tests.ending import end_all
 from tests.identity_site import MovableEnv, Reply
 from volume.memory import MemoryVolumes
 from volume.port import Volumes
@@ -99,11 +100,7 @@ class ImageSite:
 
     async def _end(self) -> None:
         await self.runner.stop()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.database.close()
+        await end_all(self.database)
 
     def call(
         self,

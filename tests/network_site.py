@@ -26,6 +26,7 @@ from networkd.app import make_app, prepare
 from networkd.port import HostState
 from networkd.rules import RULES
 from networkd.service import Service
+from tests.ending import end_all
 from tests.identity_site import MovableEnv, Reply, reply_of
 
 ROLES = {
@@ -83,11 +84,7 @@ class NetworkSite:
         self.loop.close()
 
     async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.database.close()
+        await end_all(self.database)
 
     def token(self, who: str) -> str:
         """`admin`, `demo` (a member), `demo:reader`, `other`, `cloud:service`: project and, after a colon, persona."""

@@ -25,8 +25,15 @@ PLACES = ("run", "lib", "log", "etc")  # of ours, in the place of libvirt's own
 # What libvirt found out about this QEMU costs seconds and is the same for every cloud of the machine.
 CACHE = Path("/var/cache/ringstack/libvirt")
 # $1: our directory, $2: the cache. Only paths go in, as arguments.
+# A file system of the machine that is mounted now would stay busy for as long as this namespace has it: those go first, but for
+# the one that we are on.
 SCRIPT = """
 set -eu
+while read -r source place kind rest; do
+  case "$place" in /|/usr|/var|/boot|/etc|/home|/proc*|/sys*|/dev*) continue;; esac
+  case "$1/" in "$place"/*) continue;; esac
+  case "$source:$kind" in /dev/*|*:fuse*) umount -l "$place" 2>/dev/null || true;; esac
+done </proc/self/mounts
 for name in run lib log cache etc; do
   case $name in run) place=/run/libvirt;; etc) place=/etc/libvirt;; *) place=/var/$name/libvirt;; esac
   mkdir -p "$place"

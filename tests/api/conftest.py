@@ -21,7 +21,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """5,000 real files, 250 MB."""
+    """5,000 real files, 150 MB."""
     root = tmp_path_factory.mktemp("tree")
-    make_tree(root, files_min=5000, bytes_min=250_000_000)
+    make_tree(root, files_min=5000, bytes_min=150_000_000)
     return root

@@ -13,7 +13,7 @@ from sim.mutants import MUTANTS
 from sim.run import run_seed
 
 CHUNK = 50
-SEEDS = 300
+SEEDS = 200
 FAILED_ONCE = [
     int(line.split()[0])
     for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import ALL
 from tests.identity_site import IdentitySite
 from tests.postgres import PostgresServer
-
-DATABASES = ["sqlite", "postgresql"]
 
 
 def address(request: pytest.FixtureRequest) -> str:
@@ -21,7 +20,7 @@ def address(request: pytest.FixtureRequest) -> str:
     return server.new_database()
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="module", params=ALL)
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IdentitySite]:
@@ -32,7 +31,7 @@ def site(
     made.close()
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=ALL)
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IdentitySite]:
     """For a test that moves the clock or breaks something."""
     made = IdentitySite(tmp_path, address(request))

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.block_site import BlockSite
+from tests.databases import USUAL
 
-DATABASES = ["sqlite", "postgresql"]
 
-
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=USUAL)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlockSite]:
     """A service with empty tables, on SQLite and again on PostgreSQL."""
     url = ""

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import USUAL
 from tests.image_site import ImageSite
 
-DATABASES = ["sqlite", "postgresql"]
 
-
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=USUAL)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageSite]:
     """A service with empty tables, on SQLite and again on PostgreSQL."""
     url = ""
