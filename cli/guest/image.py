@@ -49,7 +49,7 @@ PACKAGES = {  # what must be there: package of Debian
 }
 PROGRAMS = (
     *("/usr/sbin/dropbear", "/usr/bin/dropbearkey", "/sbin/mke2fs", "/sbin/mkfs.vfat"),
-    "/bin/lsblk",
+    *("/bin/lsblk", "/sbin/blkid"),
 )
 DIRECTORIES = (
     *("bin", "dev", "etc", "etc/dropbear", "lib", "lib/modules", "lib/x86_64-linux-gnu", "lib64"),
